@@ -1,0 +1,1 @@
+"""What several test files share: tiny servers, tiny media, readers of pages."""
