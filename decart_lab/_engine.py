@@ -1,0 +1,189 @@
+"""The engine: one background event loop in one daemon thread, for all network and media work.
+
+What belongs here: handing coroutines to that loop, waiting for them so that Ctrl-C works, running
+users' callbacks off the loop, and going away cleanly. Nothing here knows what the coroutines do.
+
+The kernel's own loop is never used by the sync face: a cell that blocks would stall polling,
+recorders and media, and a loop patched to be re-entrant loses widget events.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from .errors import DecartSDKError
+
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_log = logging.getLogger("decart_lab")
+
+
+class Engine:
+    """A loop in a thread. Use :func:`engine`; a process has one.
+
+    Examples
+    --------
+    >>> async def double(n):
+    ...     return 2 * n
+    >>> engine().run(double, 21)
+    42
+    """
+
+    def __init__(self) -> None:
+        from anyio.from_thread import start_blocking_portal
+
+        self._context: AbstractContextManager[BlockingPortal] = start_blocking_portal(
+            "asyncio", name="decart-lab-engine"
+        )
+        self._portal = self._context.__enter__()
+        self._thread: int = self._portal.call(threading.get_ident)
+        self._callbacks = _Callbacks()
+        self._closed = False
+
+    def start(
+        self, async_fn: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]:
+        """Start a coroutine function on the engine's loop and return at once.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Its ``cancel()`` cancels the coroutine.
+
+        Raises
+        ------
+        DecartSDKError
+            Called from the engine's own loop, where waiting for the answer would never end.
+        """
+        if threading.get_ident() == self._thread:
+            raise DecartSDKError(
+                "A blocking call was made from the engine's own loop, where it would never end.",
+                hint="Inside coroutines await the async client instead.",
+            )
+        if self._closed:
+            raise DecartSDKError(
+                "The engine is closed.", hint="The interpreter is ending; start nothing new."
+            )
+        return self._portal.start_task_soon(partial(async_fn, *args, **kwargs))
+
+    def run(
+        self, async_fn: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a coroutine function on the engine's loop and wait for its result.
+
+        On KeyboardInterrupt the coroutine is cancelled and the interrupt goes on at once: the
+        prompt does not wait for the coroutine's own clean-up, which finishes in the background.
+
+        Raises
+        ------
+        DecartSDKError
+            Called from the engine's own loop.
+        """
+        future = self.start(async_fn, *args, **kwargs)
+        try:
+            return future.result()
+        except BaseException:
+            # Only an interrupt can leave it unfinished; for a finished one this does nothing.
+            future.cancel()
+            raise
+
+    def callback(self, fn: Callable[..., object], *args: object) -> None:
+        """Run a user's callback on one worker thread, in the order given, never on the loop.
+
+        An exception in it is logged under ``decart_lab`` and stops nothing.
+        """
+        self._callbacks.put(fn, args)
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Cancel what still runs and end the loop; waits for it at most ``timeout_s`` seconds."""
+        if self._closed:
+            return
+        self._closed = True
+        ending = threading.Thread(target=self._end, name="decart-lab-closing", daemon=True)
+        ending.start()
+        ending.join(timeout_s)
+        self._callbacks.close()
+
+    def _end(self) -> None:
+        try:
+            self._portal.call(partial(self._portal.stop, cancel_remaining=True))
+            self._context.__exit__(None, None, None)
+        except (RuntimeError, OSError) as error:
+            _log.debug("closing the engine: %s", error)
+
+    def __repr__(self) -> str:
+        return f"<Engine {'closed' if self._closed else 'running'}>"
+
+
+class _Callbacks:
+    """One worker thread, started with the first callback, that runs them in order."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[tuple[Callable[..., object], tuple[object, ...]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def put(self, fn: Callable[..., object], args: tuple[object, ...]) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._work, name="decart-lab-callbacks", daemon=True
+                )
+                self._thread.start()
+        self._queue.put((fn, args))
+
+    def close(self) -> None:
+        self._queue.put(None)
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            fn, args = item
+            try:
+                fn(*args)
+            except Exception:  # noqa: BLE001 - a user's code may raise anything at all
+                _log.exception("A callback raised; the work it watches goes on.")
+
+
+_engine: Engine | None = None
+_lock = threading.Lock()
+
+
+def engine() -> Engine:
+    """Return the process's engine, starting it when there is none yet."""
+    global _engine
+    with _lock:
+        if _engine is None or _engine._closed:
+            _engine = Engine()
+        return _engine
+
+
+def _close_at_exit() -> None:
+    if _engine is not None:
+        _engine.close()
+
+
+def _drop_after_fork() -> None:
+    # The thread does not exist in the child, and the lock may have been held by another.
+    global _engine, _lock
+    _engine = None
+    _lock = threading.Lock()
+
+
+atexit.register(_close_at_exit)
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_drop_after_fork)
