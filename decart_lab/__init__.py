@@ -10,22 +10,113 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import errors
+    from ._log import create_console_logger, noop_logger
+    from ._nesting import allow_asyncio_run
+    from .api.client import DecartClient, create_decart_client
     from .contract.models import ModelDefinition, models
+    from .emulator import emulator
+    from .errors import (
+        AuthError,
+        DecartSDKError,
+        InvalidAPIKeyError,
+        InvalidInputError,
+        JobFailedError,
+        MediaError,
+        ModelNotFoundError,
+        NetworkError,
+        RateLimitError,
+    )
+    from .lab.connect import connect
+    from .lab.lab import Lab
+    from .lab.run import Run
+    from .lab.sweep import Sweep
+    from .media.media import Media
+    from .sweep.template import template
+
+    __version__: str
 
 _WHERE: dict[str, str] = {
+    "AuthError": ".errors",
+    "DecartClient": ".api.client",
+    "DecartSDKError": ".errors",
+    "InvalidAPIKeyError": ".errors",
+    "InvalidInputError": ".errors",
+    "JobFailedError": ".errors",
+    "Lab": ".lab.lab",
+    "Media": ".media.media",
+    "MediaError": ".errors",
     "ModelDefinition": ".contract.models",
+    "ModelNotFoundError": ".errors",
+    "NetworkError": ".errors",
+    "RateLimitError": ".errors",
+    "Run": ".lab.run",
+    "Sweep": ".lab.sweep",
+    "allow_asyncio_run": "._nesting",
+    "connect": ".lab.connect",
+    "create_console_logger": "._log",
+    "create_decart_client": ".api.client",
+    "emulator": "",
+    "errors": "",
     "models": ".contract.models",
+    "noop_logger": "._log",
+    "template": ".sweep.template",
 }
-"""Public name: the module that defines it. Everything in ``__all__`` and nothing else."""
+"""Public name: the module that defines it, or "" for a module that is public itself."""
 
-__all__ = ["ModelDefinition", "models"]
+__all__ = [
+    "AuthError",
+    "DecartClient",
+    "DecartSDKError",
+    "InvalidAPIKeyError",
+    "InvalidInputError",
+    "JobFailedError",
+    "Lab",
+    "Media",
+    "MediaError",
+    "ModelDefinition",
+    "ModelNotFoundError",
+    "NetworkError",
+    "RateLimitError",
+    "Run",
+    "Sweep",
+    "allow_asyncio_run",
+    "connect",
+    "create_console_logger",
+    "create_decart_client",
+    "emulator",
+    "errors",
+    "models",
+    "noop_logger",
+    "template",
+]
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Add the magics; what ``%load_ext decart_lab`` calls."""
+    from .magics import load_ipython_extension as load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take the magics out again; what ``%unload_ext decart_lab`` calls."""
+    from .magics import unload_ipython_extension as unload
+
+    unload(shell)
 
 
 def __getattr__(name: str) -> Any:
-    module = _WHERE.get(name)
-    if module is None:
+    if name == "__version__":
+        from .config import version
+
+        value: Any = version()
+    elif name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(module, __name__), name)
+    elif module := _WHERE[name]:
+        value = getattr(importlib.import_module(module, __name__), name)
+    else:
+        value = importlib.import_module(f".{name}", __name__)
     globals()[name] = value
     return value
 
