@@ -21,7 +21,9 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-UNREACHABLE = re.compile(r"NewConnectionError|Max retries|name resolution|Read ?timed out|ProxyError")
+UNREACHABLE = re.compile(
+    r"NewConnectionError|Max retries|name resolution|Read ?timed out|ProxyError"
+)
 
 
 def environment() -> tuple[str, list[str]]:
@@ -69,7 +71,12 @@ def test_post_build_proves_the_image(tmp_path):
         env.pop("PYTHONPATH", None)
         pip = [str(bin_dir / "python"), "-m", "pip", "install", "--quiet", "-c", "constraints.txt"]
         install = subprocess.run(
-            [*pip, *environment()[1]], cwd=home, env=env, capture_output=True, text=True, timeout=600
+            [*pip, *environment()[1]],
+            cwd=home,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=600,
         )
         if install.returncode and UNREACHABLE.search(install.stderr):
             pytest.skip("the package registry cannot be reached")
