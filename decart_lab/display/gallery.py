@@ -46,6 +46,8 @@ class Embedding:
         Largest clip that may be.
     size : int
         Longest side of pictures and posters, in pixels.
+    links : bool
+        Whether clips that are not embedded, and originals, may be linked.
     linked, unreadable : int
         Clips that were not embedded; results whose files could not be read.
     """
@@ -54,6 +56,7 @@ class Embedding:
     left_bytes: int = TOTAL_BYTES
     clip_bytes: int = CLIP_BYTES
     size: int = THUMB_SIZE
+    links: bool = True
     linked: int = 0
     unreadable: int = 0
 
@@ -80,7 +83,7 @@ class Embedding:
     def href(self, path: Path | None) -> str | None:
         """Return a link to a file below the base folder; None for any other."""
         base = self.base.resolve()
-        if path is None or not path.is_relative_to(base):
+        if not self.links or path is None or not path.is_relative_to(base):
             return None
         return link(path.relative_to(base).as_posix())
 
@@ -261,7 +264,7 @@ def _video(tile: Tile, poster: str, embedding: Embedding) -> Html:
     if source is None:
         name = tile.media.name if tile.media else ""
         picture = el("img", src=poster, alt=_alt(tile), title=_tooltip(tile), **shape)
-        return join(picture, el("span", f"Clip too large to embed: {name}", class_="dl-meta"))
+        return join(picture, el("span", f"Not embedded: {name}", class_="dl-meta"))
     return el(
         "video",
         f"{_alt(tile)}. This page cannot play it.",
@@ -303,10 +306,13 @@ def notes(embedding: Embedding, *, left_out: int = 0) -> Html | None:
     if left_out > 0:
         said.append(f"{plural(left_out, 'further point')} not shown; select rows, or raise limit=.")
     if embedding.linked:
-        said.append(
-            f"{plural(embedding.linked, 'clip')} linked, not embedded: "
-            "they play while the run's folder is in its place."
+        clips = plural(embedding.linked, "clip")
+        where = (
+            "linked: they play while the run's folder is in its place."
+            if embedding.links
+            else ("shown as a still with its file name, which is in the run's folder.")
         )
+        said.append(f"{clips} too large to embed and {where}")
     if embedding.unreadable:
         said.append(f"{plural(embedding.unreadable, 'result')} could not be read from the run.")
     return el("div", " ".join(said), class_="dl-notes") if said else None

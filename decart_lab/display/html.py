@@ -88,7 +88,7 @@ def join(*parts: object, sep: str = "") -> Html:
     return Html(escape(sep).join(escape(part) for part in parts if part is not None))
 
 
-def el(name: str, *children: object, **attributes: object) -> Html:
+def el(name: str, /, *children: object, **attributes: object) -> Html:
     """Return one element; children and values that are plain text are escaped.
 
     Parameters

@@ -111,7 +111,12 @@ def arrange(
 
 
 def _key(tile: Tile, name: str | None) -> str:
-    return "" if name is None else str(tile.values.get(name))
+    if name is None:
+        return ""
+    key = str(tile.values.get(name))
+    if name in ("input", "reference"):  # short names; two folders may hold a cat.png each
+        key = f"{key}|{tile.values.get(f'{name}_sha256')}"
+    return key
 
 
 def _values(tiles: Sequence[Tile], name: str | None) -> dict[str, int]:
