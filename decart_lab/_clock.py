@@ -50,14 +50,17 @@ class AcceleratedClock:
     ----------
     speed : float
         Clock seconds per real second; 1 is real time.
+    start : datetime, optional
+        The earliest wall-clock time to tell at first, aware; now, or this if it is later.
     """
 
-    def __init__(self, speed: float = 1.0) -> None:
+    def __init__(self, speed: float = 1.0, *, start: datetime | None = None) -> None:
         if not speed > 0:
             raise ValueError("speed must be greater than 0")
         self.speed = speed
         self._origin = time.monotonic()
-        self._started = datetime.now(UTC)
+        now = datetime.now(UTC)
+        self._started = now if start is None else max(now, start)
 
     def now(self) -> float:
         """Clock seconds since this clock was made."""

@@ -1,0 +1,332 @@
+"""Running the emulator: in this process on a thread of its own.
+
+The command line is :mod:`.main`'s business; requests are :mod:`.app`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+import uvicorn
+
+from .._clock import AcceleratedClock
+from ..errors import EmulatorError
+from .app import make_app
+from .auth import Gatekeeper
+from .jobs import Runner
+from .keyring import Keyring
+from .ledger import Ledger
+from .services import Services
+from .settings import Render, Settings
+from .world import World
+
+START_S: Final = 30.0
+STOP_S: Final = 30.0
+ANY_KEY: Final = "emulator"
+
+_T = TypeVar("_T")
+
+
+class Emulator:
+    """One emulator; made by :func:`emulator`, running inside ``with`` or between start and stop.
+
+    Attributes
+    ----------
+    api_key : str
+        A key it accepts.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        api_keys: tuple[str, ...] = (),
+        state: Path | None = None,
+    ) -> None:
+        self.settings = settings
+        self.api_key = api_keys[0] if api_keys else ANY_KEY
+        self._api_keys = api_keys
+        self._host = host
+        self._port = port
+        self._state = state
+        self._world: World | None = None
+        self._socket: socket.socket | None = None
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._failure: BaseException | None = None
+        self._wait_for_renders = True
+
+    def start(self) -> Self:
+        """Open the world, bind the port and serve; return when requests are answered.
+
+        Raises
+        ------
+        EmulatorError
+            The port or the state folder cannot be had, or the server does not come up.
+        """
+        if self._thread is not None:
+            raise EmulatorError("This emulator is running already.")
+        self._socket = _bind(self._host, self._port)
+        try:
+            self._world = World.open(self._state)
+        except BaseException:
+            self._socket.close()
+            raise
+        ready = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(ready,), name="decart-lab-emulator", daemon=True
+        )
+        self._thread.start()
+        came_up = ready.wait(START_S)
+        if not came_up or self._failure is not None:
+            failure = self._failure
+            self.stop()
+            raise EmulatorError(
+                f"The emulator did not start: {failure or 'no answer in time'}."
+            ) from failure
+        return self
+
+    def stop(self, *, wait_for_renders: bool = True) -> None:
+        """End the server and close the world; unfinished jobs are resumed with its state.
+
+        Parameters
+        ----------
+        wait_for_renders : bool
+            Whether to let media work that has begun come to its end.
+        """
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._wait_for_renders = wait_for_renders
+        if self._server is not None and self._loop is not None:
+            server = self._server
+            with contextlib.suppress(RuntimeError):  # the loop may have ended by itself
+                self._loop.call_soon_threadsafe(server.end)
+        thread.join(STOP_S)
+        if self._world is not None:
+            self._world.close()
+
+    def _run(self, ready: threading.Event) -> None:
+        # Not asyncio.run: a notebook may have had nest-asyncio replace it.
+        loop = asyncio.new_event_loop()
+        self._loop = loop
+        try:
+            loop.run_until_complete(self._serve(ready))
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            self._failure = error
+        finally:
+            ready.set()
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()
+
+    async def _serve(self, ready: threading.Event) -> None:
+        assert self._world is not None
+        assert self._socket is not None
+        world = self._world
+        clock = AcceleratedClock(self.settings.speed, start=world.latest)
+        world.prune(clock.utc())
+        keyring = Keyring(world.folder)
+        parts = Services(
+            settings=self.settings,
+            clock=clock,
+            world=world,
+            keyring=keyring,
+            gatekeeper=Gatekeeper(self._api_keys, world, keyring, clock),
+            runner=Runner(world, clock, self.settings),
+        )
+        parts.runner.resume()
+        config = uvicorn.Config(
+            make_app(parts, host=self._host),
+            lifespan="off",
+            ws="none",
+            access_log=False,  # a log of requests is a log of what people work on
+            log_config=None,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=2,
+        )
+        self._server = _Server(config, ready)
+        try:
+            await self._server.serve(sockets=[self._socket])
+        finally:
+            await parts.runner.close(wait=self._wait_for_renders)
+
+    @property
+    def host(self) -> str:
+        """The address it is bound to."""
+        return self._host
+
+    @property
+    def port(self) -> int:
+        """The port it is bound to."""
+        return int(_running(self._socket).getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        """Base address for REST calls."""
+        return f"http://{self._authority}"
+
+    @property
+    def ws_url(self) -> str:
+        """Base address for realtime connections."""
+        return f"ws://{self._authority}"
+
+    @property
+    def _authority(self) -> str:
+        name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104
+        return f"[{name}]:{self.port}" if ":" in name else f"{name}:{self.port}"
+
+    @property
+    def world(self) -> World:
+        """Its jobs, files and client tokens."""
+        return _running(self._world)
+
+    @property
+    def ledger(self) -> Ledger:
+        """Every paid request it accepted."""
+        return self.world.ledger
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        where = self.url if self._thread is not None else "not running"
+        return f"<Emulator: {where}, speed {self.settings.speed:g}>"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it is ready and leaves signals alone."""
+
+    def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready.set()
+
+    def end(self) -> None:
+        self.should_exit = True
+
+
+def _running(part: _T | None) -> _T:
+    if part is None:
+        raise EmulatorError(
+            "This emulator has not been started.",
+            hint="Use it in a with statement, or call start().",
+        )
+    return part
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server(
+            (host, port),
+            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
+            backlog=512,
+            reuse_port=False,
+        )
+    except (OSError, OverflowError) as error:
+        raise EmulatorError(
+            f"The emulator cannot listen on {host} port {port}: {error}.",
+            hint="Choose another port; 0 takes any free one.",
+        ) from error
+
+
+def emulator(
+    port: int = 0,
+    *,
+    speed: float = 1.0,
+    api_keys: Iterable[str] = (),
+    state: str | os.PathLike[str] | None = None,
+    render: Render = "full",
+    credits: float | None = None,  # noqa: A002 - the word of the command line
+    capacity: int = 8,
+    seed: int = 0,
+    host: str = "127.0.0.1",
+    allow_origins: Iterable[str] = (),
+    **more: Any,
+) -> Emulator:
+    """Decart in a box: a server of the API in this process, with no key and no network.
+
+    Parameters
+    ----------
+    port : int, default 0
+        Port to listen on; 0 takes any free one.
+    speed : float, default 1.0
+        Emulator seconds per real second.
+    api_keys : iterable of str, optional
+        The only keys to accept; any key by default.
+    state : path, optional
+        Folder in which its world (jobs, files, tokens, ledger) outlives it, under ``.emulator``;
+        a temporary one by default.
+    render : {"full", "canned"}, default "full"
+        Real media work, or precomputed bytes that differ from job to job.
+    credits : float, optional
+        USD in the account; requests beyond them are refused with 402.
+    capacity : int, default 8
+        Jobs processed at once.
+    seed : int, default 0
+        What durations and unset seeds are drawn from.
+    host : str, default "127.0.0.1"
+        Address to bind.
+    allow_origins : iterable of str, optional
+        Web origins, besides this machine's, whose pages may call it.
+    **more
+        Further fields of :class:`decart_lab.emulator.settings.Settings`.
+
+    Returns
+    -------
+    Emulator
+        A context manager with ``url``, ``ws_url``, ``api_key``, ``world`` and ``ledger``.
+
+    Raises
+    ------
+    InvalidInputError
+        A setting is out of range.
+    EmulatorError
+        On entering: the port or the folder cannot be had.
+
+    Examples
+    --------
+    >>> with emulator(speed=100) as emu:
+    ...     emu.url.startswith("http://127.0.0.1:"), len(emu.ledger)
+    (True, 0)
+    """
+    settings = Settings(
+        speed=speed,
+        render=render,
+        credits=credits,
+        capacity=capacity,
+        seed=seed,
+        allow_origins=tuple(allow_origins),
+        **more,
+    )
+    return Emulator(
+        settings,
+        host=host,
+        port=port,
+        api_keys=tuple(api_keys),
+        state=None if state is None else Path(state).expanduser(),
+    )
+
+
+def main(argv: list[str]) -> int:
+    """Run ``decart-lab emulator``; see :mod:`.command`."""
+    from .command import main as run
+
+    return run(argv)

@@ -1,0 +1,76 @@
+"""What an emulator can be told: one frozen row of settings, checked when it is made.
+
+Keys are not settings: they are turned into digests at once (see :mod:`.auth`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from ..errors import InvalidInputError
+
+Render = Literal["full", "canned"]
+
+PLATFORM: Final = "https://platform.decart.ai"
+"""Issuer and audience of client tokens, as at the hosted service (wire contract, section 6)."""
+
+JOB_LIMIT_S: Final = 600.0
+"""The service marks a job failed after ten minutes (wire contract, section 5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one emulator behaves.
+
+    Attributes
+    ----------
+    speed : float
+        Emulator seconds per real second. Media work takes the time it takes.
+    render : {"full", "canned"}
+        Real media work, or precomputed bytes that differ from job to job.
+    credits : float or None
+        USD that the account holds; None for an account that never runs dry. Requests without a
+        known price draw nothing.
+    capacity : int
+        Jobs processed at once; more wait as pending.
+    seed : int
+        What durations, and seeds that a request leaves out, are drawn from.
+    allow_origins : tuple of str
+        Web origins, besides those of this machine, whose pages may call the emulator.
+    max_upload_bytes : int
+        Largest request body; the service documents none.
+    session_limit : int or None
+        Realtime sessions at once; None for no limit.
+    render_threads : int
+        Threads that do media work.
+    """
+
+    speed: float = 1.0
+    render: Render = "full"
+    credits: float | None = None
+    capacity: int = 8
+    seed: int = 0
+    allow_origins: tuple[str, ...] = ()
+    max_upload_bytes: int = 500_000_000
+    session_limit: int | None = 5
+    render_threads: int = 2
+
+    def __post_init__(self) -> None:
+        _require(self.speed > 0 and math.isfinite(self.speed), "speed", "a number above 0")
+        _require(self.render in ("full", "canned"), "render", '"full" or "canned"')
+        credit = self.credits
+        _require(credit is None or 0 <= credit < math.inf, "credits", "an amount in USD, or None")
+        _require(self.capacity >= 1, "capacity", "at least 1")
+        _require(self.max_upload_bytes >= 1, "max_upload_bytes", "at least 1")
+        _require(self.render_threads >= 1, "render_threads", "at least 1")
+        for origin in self.allow_origins:
+            _require("://" in origin, "allow_origins", "origins such as https://example.com")
+
+
+def _require(holds: bool, field: str, wanted: str) -> None:
+    if not holds:
+        raise InvalidInputError(
+            f"{field} of the emulator is not {wanted}.", field=field, hint=f"Give {wanted}."
+        )
