@@ -64,7 +64,11 @@ SCHEMA: Final[tuple[Column, ...]] = _columns(
     ("upload_s", "Float64", "seconds until the whole request was sent"),
     ("submit_s", "Float64", "seconds from there to the service's job id"),
     ("queue_s", "Float64", "seconds from the job id to the first poll that saw it processing"),
-    ("run_s", "Float64", "seconds from there to the poll that saw it completed"),
+    (
+        "run_s",
+        "Float64",
+        "seconds from there (else from the job id or the upload's end) until it was ready",
+    ),
     ("poll_lag_s", "Float64", "seconds between the last two polls: how late run_s may be"),
     ("download_s", "Float64", "seconds of fetching the result"),
     ("total_s", "Float64", "seconds from the beginning of the point to its end"),
@@ -183,6 +187,27 @@ def to_frame(
         for name, kind in columns.items()
     }
     return pd.DataFrame(data, index=index)
+
+
+PLAN_FIXED: Final = ("model", "kind", "prompt", "seed", "input", "replicate")
+
+
+def plan_frame(rows: Sequence[Mapping[str, Any]], axes: Mapping[str, Dtype]) -> pd.DataFrame:
+    """Build the table of a plan.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``point_id``; the axes and a few fixed columns, then ``valid`` (boolean),
+        ``problem`` (excluded or invalid), ``reason``, and ``cost_estimate`` in USD.
+    """
+    frame = to_frame(rows, axes)
+    plan = frame[[*axes, *PLAN_FIXED]].copy()
+    plan["valid"] = _series([row["valid"] for row in rows], "boolean", frame.index)
+    for name in ("problem", "reason"):
+        plan[name] = _series([row[name] or None for row in rows], "string", frame.index)
+    plan["cost_estimate"] = frame["cost_estimate"]
+    return plan
 
 
 def _series(values: list[Any], kind: Dtype, index: pd.Index[Any]) -> pd.Series[Any]:
