@@ -1,0 +1,94 @@
+"""How one Media looks in an output cell: a picture, or a clip with its poster, and a caption.
+
+No scripts, no frames, nothing fetched. The whole look of galleries and reports is in display;
+this is the little that a single picture needs, so that media needs nothing above it.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from ..errors import DecartSDKError
+from .image import thumbnail
+from .probe import clip
+
+if TYPE_CHECKING:
+    from .media import Media
+
+SHOWN_PIXELS: Final = 640
+EMBED_BYTES: Final = 1_500_000
+_PLAYED: Final = {"h264", "vp8", "vp9", "av1"}  # what browsers decode
+_MUTED: Final = "color:var(--jp-ui-font-color2,#616161)"
+
+
+def bundle(media: Media) -> dict[str, str]:
+    """Return the cell's MIME bundle: text/plain always, text/html when the file can be read."""
+    from .media import describe
+
+    try:
+        facts = " \N{MIDDLE DOT} ".join([clip(media.path.name, 80), *describe(media)])
+        body = _picture(media) if media.kind == "image" else _clip(media)
+    except DecartSDKError as error:
+        return {"text/plain": f"{media!r}\n{error}"}
+    caption = f"{escape(clip(media.caption, 300))}<br>" if media.caption else ""
+    html = (
+        '<figure style="margin:4px 0;max-width:100%">'
+        f"{body}"
+        '<figcaption style="margin-top:4px;font-size:var(--jp-ui-font-size1,13px);'
+        f'font-variant-numeric:tabular-nums">{caption}'
+        f'<span style="{_MUTED}">{escape(facts)}</span></figcaption></figure>'
+    )
+    return {"text/plain": f"{media!r}\n{facts}", "text/html": html}
+
+
+def _picture(media: Media) -> str:
+    return _image(thumbnail(media.to_pil(), SHOWN_PIXELS), media)
+
+
+def _clip(media: Media) -> str:
+    still = thumbnail(media.to_pil(), SHOWN_PIXELS)
+    source = media.prepared
+    if source.size_bytes <= EMBED_BYTES and source.probe.codec in _PLAYED:
+        width, height = _fit(media)
+        return (
+            f'<video controls loop playsinline preload="none" width="{width}" height="{height}" '
+            f'style="max-width:100%;height:auto" poster="{_data("image/webp", still)}" '
+            f'src="{_data(source.mime, media.read())}"></video>'
+        )
+    where = _relative(media.path)
+    return (
+        f"{_image(still, media)}<div>"
+        f'<a href="{escape(quote(where), quote=True)}" target="_blank" rel="noopener">'
+        f"{escape(clip(where, 300))}</a></div>"
+    )
+
+
+def _image(webp: bytes, media: Media) -> str:
+    width, height = _fit(media)
+    name = escape(clip(media.caption or media.path.name, 300), quote=True)
+    return (
+        f'<img src="{_data("image/webp", webp)}" alt="{name}" width="{width}" height="{height}" '
+        'style="max-width:100%;height:auto">'
+    )
+
+
+def _fit(media: Media) -> tuple[int, int]:
+    scale = min(1.0, SHOWN_PIXELS / max(media.width, media.height))
+    return max(1, round(media.width * scale)), max(1, round(media.height * scale))
+
+
+def _data(mime: str, content: bytes) -> str:
+    return f"data:{mime};base64,{base64.b64encode(content).decode()}"
+
+
+def _relative(path: Path) -> str:
+    """Return a path as seen from the notebook's folder, with slashes."""
+    try:
+        return Path(os.path.relpath(path)).as_posix()
+    except ValueError:  # another drive
+        return path.as_posix()
