@@ -27,11 +27,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_engine": {"errors", "_clock", "_log"},
     "_nesting": {"errors"},
     "_retry": BASE,
-    "_http": BASE | {"_retry"},
+    "_wire": {"errors", "_clock"},
+    "_http": BASE | {"_retry", "_wire"},
     "contract": {"errors", "_clock"},
     "media": {"errors", "_clock"},
-    "realtime": BASE | {"contract", "media", "_http", "_retry", "_engine"},
-    "api": BASE | {"contract", "media", "realtime", "_http", "_retry"},
+    "realtime": BASE | {"contract", "media", "_http", "_retry", "_wire", "_engine"},
+    "api": BASE | {"contract", "media", "realtime", "_http", "_retry", "_wire"},
     "emulator": BASE | {"contract", "media", "_engine"},
     "proxy": BASE | {"_http"},
     "metrics": {"errors", "media"},
@@ -67,6 +68,7 @@ CONFINED: dict[str, set[str]] = {
     "uvicorn": {"emulator", "proxy"},
     "pandas": {"sweep/table", "realtime/stats", "compare", "metrics", "display", "lab"},
 }
+NAMED_ANYWHERE = {"pandas"}  # signatures say DataFrame
 INSIDE_FUNCTIONS_ONLY = {"pandas", "IPython", "av", "PIL", "numpy", "tqdm", "uvicorn"}
 """Imported when used, since each costs a newcomer's first cell tenths of a second.
 
@@ -80,18 +82,22 @@ class Use(NamedTuple):
 
     name: str  # absolute dotted name
     line: int
-    deferred: bool  # inside a function, or for the type checker only
+    when: str  # "import", "call" (inside a function), or "never" (for the type checker only)
 
 
 def uses(source: str, module: str, *, is_package: bool) -> Iterator[Use]:
     """Every import in a module's source, relative ones made absolute."""
     package = module if is_package else module.rpartition(".")[0]
 
-    def walk(node: ast.AST, deferred: bool) -> Iterator[Use]:
+    def walk(node: ast.AST, when: str) -> Iterator[Use]:
         for child in ast.iter_child_nodes(node):
-            inner = deferred or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+            inner = when
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                inner = "call"
             if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
-                inner = True
+                yield from walk(ast.Module(child.body, []), "never")
+                yield from walk(ast.Module(child.orelse, []), when)
+                continue
             if isinstance(child, ast.Import):
                 yield from (Use(alias.name, child.lineno, inner) for alias in child.names)
             elif isinstance(child, ast.ImportFrom):
@@ -103,7 +109,7 @@ def uses(source: str, module: str, *, is_package: bool) -> Iterator[Use]:
                 yield from (Use(name, child.lineno, inner) for name in names)
             yield from walk(child, inner)
 
-    yield from walk(ast.parse(source), False)
+    yield from walk(ast.parse(source), "import")
 
 
 def offences(source: str, path: str) -> list[str]:
@@ -126,9 +132,10 @@ def offences(source: str, path: str) -> list[str]:
                 found.append(f"{path}:{use.line}: {unit} may not import {target} ({use.name})")
             continue
         places = CONFINED.get(top)
-        if places is not None and not {unit, where} & places:
+        named_only = top in NAMED_ANYWHERE and use.when == "never"
+        if places is not None and not {unit, where} & places and not named_only:
             found.append(f"{path}:{use.line}: {top} belongs in {', '.join(sorted(places))} only")
-        eager = top in INSIDE_FUNCTIONS_ONLY and not use.deferred
+        eager = top in INSIDE_FUNCTIONS_ONLY and use.when == "import"
         if eager and (unit not in LAZY_UNITS or top == "pandas"):
             found.append(f"{path}:{use.line}: import {top} inside the function that needs it")
     return found
@@ -156,6 +163,7 @@ def test_every_module_keeps_to_the_table(path):
         ("display/gallery.py", "from tqdm.auto import tqdm", "tqdm belongs in display/progress"),
         ("lab/run.py", "import pandas as pd", "inside the function"),
         ("sweep/grid.py", "def f():\n    import pandas", "pandas belongs in"),
+        ("lab/run.py", "if TYPE_CHECKING:\n    pass\nelse:\n    import pandas", "inside the func"),
         ("attic/junk.py", "", "not in the table"),
     ],
 )
