@@ -63,8 +63,8 @@ def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(list(argv))
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     end = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: end.set())
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: end.set()) for number in numbers]
     if options.parent_pipe:
         threading.Thread(target=_await_eof, args=(end,), daemon=True).start()
     server = emulator(
@@ -79,12 +79,15 @@ def main(argv: Sequence[str]) -> int:
         host=options.host,
         allow_origins=options.allow_origin,
     )
-    server.start()
-    print(f"decart-lab emulator listening on {server.url}", flush=True)
-    while not end.wait(1.0):
-        pass  # waiting in slices lets a signal in on every platform
-    server.stop(wait_for_renders=False)
-    sys.stdout.flush()
+    try:
+        server.start()
+        print(f"decart-lab emulator listening on {server.url}", flush=True)
+        while server.running and not end.wait(1.0):
+            pass  # in slices, which lets a signal in on every platform
+        server.stop(wait_for_renders=False)
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
     if any(t.name.startswith("decart-lab-render") for t in threading.enumerate()):
         # The interpreter would wait for media work that nobody will collect.
         os._exit(0)

@@ -72,17 +72,17 @@ def check_fields(model: ModelSpec, form: Form) -> Asked:
             rows += pydantic_rows(
                 {**fault, "loc": (name, *fault["loc"])} for fault in error.errors()
             )
-    prompt = values.get("prompt", "")
-    rows += _schema_rows(schema, values, form, known={r["loc"][1] for r in rows})
+    checked, faults = _check_values(schema, values, form, known={r["loc"][1] for r in rows})
+    rows += faults
     if rows:
         raise invalid(*rows)
     return Asked(
-        prompt=prompt,
+        prompt=values.get("prompt", ""),
         seed=values.get("seed"),
         resolution=values.get("resolution", "720p"),
         orientation=values.get("orientation", "landscape"),
         enhance_prompt=values.get("enhance_prompt", model.schema != "ROBOT"),
-        trajectory=values.get("trajectory"),
+        trajectory=checked.get("trajectory"),
         given=values,
     )
 
@@ -97,9 +97,10 @@ def _value(name: str, text: str) -> Any:
     return text
 
 
-def _schema_rows(
+def _check_values(
     schema: Schema, values: dict[str, Any], form: Form, known: set[Any]
-) -> list[dict[str, Any]]:
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the values as the schema reads them, and a row for each fault not known yet."""
     checked = dict(values)
     if "prompt" in checked:
         # No greatest length at the server, so the contract's client-side limit is stepped around.
@@ -114,14 +115,13 @@ def _schema_rows(
             # The service has a default here; only the SDKs refuse the pair.
             checked.pop("enhance_prompt", None)
     try:
-        schema.fields.model_validate(checked)
+        return schema.fields.model_validate(checked).model_dump(), []
     except ValidationError as error:
         faults = [fault for fault in error.errors() if (*fault["loc"], "")[0] not in known]
-        return [
+        return {}, [
             row((), _RULE, "value_error") if fault["type"] == "value_error" else shaped
             for fault, shaped in zip(faults, pydantic_rows(faults), strict=True)
         ]
-    return []
 
 
 _RULE: Final = "Value error, give exactly one of prompt and reference_image"

@@ -9,8 +9,7 @@ from starlette.routing import Route
 
 from ..contract.states import JobStatus
 from .answers import Refusal
-from .intake import buy, served_model
-from .jobs import MODERATED
+from .intake import buy
 from .records import JobRecord
 from .services import services
 
@@ -21,23 +20,22 @@ DEPRECATED = {"Deprecation": "true", "Link": '</v1/jobs>; rel="successor-version
 async def generate(request: Request) -> Response:
     """Buy a picture, or by the deprecated route a clip, and answer with it."""
     parts = services(request)
-    model = served_model(request.path_params["model"])
-    job, _ = await buy(request, model, queued=False)
+    job = await buy(request, request.path_params["model"], queued=False)
     await parts.runner.start(job, kept=False)
     if job.status != JobStatus.COMPLETED:
-        raise Refusal(422 if job.error == MODERATED else 500, job.error or "Generation failed.")
+        raise Refusal(422 if job.refused else 500, job.error or "Generation failed.")
     path = parts.runner.result_path(job)
     return FileResponse(
         path,
         media_type=job.mime,
-        headers=DEPRECATED if model.kind == "video" else None,
+        headers=DEPRECATED if job.kind == "video" else None,
         background=BackgroundTask(path.unlink, missing_ok=True),
     )
 
 
 async def submit_job(request: Request) -> Response:
     """Queue a job and answer with its ticket."""
-    job, _ = await buy(request, served_model(request.path_params["name"]), queued=True)
+    job = await buy(request, request.path_params["name"], queued=True)
     services(request).runner.start(job)
     return JSONResponse({"job_id": job.id, "status": JobStatus.PENDING})
 

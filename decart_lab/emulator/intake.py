@@ -27,8 +27,6 @@ from .jobs import MODERATED, durations
 from .records import JobRecord, LedgerEntry
 from .services import Services, services
 
-Bought = tuple[JobRecord, LedgerEntry]
-
 
 def served_model(name: str) -> ModelSpec:
     """Return the row of a model id that process or queue serves.
@@ -51,15 +49,15 @@ def served_model(name: str) -> ModelSpec:
     return model
 
 
-async def buy(request: Request, model: ModelSpec, *, queued: bool) -> Bought:
+async def buy(request: Request, name: str, *, queued: bool) -> JobRecord:
     """Accept a paid request, or refuse it.
 
     Parameters
     ----------
     request : Request
         The POST; its body is read here.
-    model : ModelSpec
-        What it asks for.
+    name : str
+        The model it asks for.
     queued : bool
         Whether it is a job to come back for. Moderation fails such a job later, and refuses a
         synchronous request at once.
@@ -67,17 +65,18 @@ async def buy(request: Request, model: ModelSpec, *, queued: bool) -> Bought:
     Raises
     ------
     Refusal
-        401, 403 (outside a client token's scope), 402 (no credits), 413 or 422.
+        401, 403 (outside a client token's scope), 402 (no credits), 404, 410, 413 or 422.
     """
     parts = services(request)
     caller = parts.gatekeeper.admit(request.headers)
+    model = served_model(name)
     if caller.token is not None and not caller.token.allows_model(model.name, model.canonical):
         raise Refusal(403, f"The client token does not allow model {model.name!r}.")
     limit = parts.settings.max_upload_bytes
     form = await read_form(request, parts.world.uploads, FILE_FIELDS, limit)
     with discarding(form):
         asked = check_fields(model, form)
-        probes = await asyncio.to_thread(check_files, model, form)
+        probes = await asyncio.to_thread(check_files, model, form) if form.files else {}
         blocked = prompts.blocked(asked.prompt)
         if blocked and not queued:
             raise Refusal(422, MODERATED)
@@ -91,7 +90,7 @@ async def buy(request: Request, model: ModelSpec, *, queued: bool) -> Bought:
     if queued:
         entered = parts.world.save_job(job)
     await asyncio.wrap_future(entered)
-    return job, entry
+    return job
 
 
 def _draw_up(
@@ -103,7 +102,7 @@ def _draw_up(
     *,
     blocked: bool,
     queued: bool,
-) -> Bought:
+) -> tuple[JobRecord, LedgerEntry]:
     digest = request_hash(model, asked, {name: form.files[name].sha256 for name in probes})
     # The same request drawn again is another throw of the dice, and the same one after a restart.
     dice = random.Random(  # noqa: S311 - believable, not secret
@@ -113,7 +112,7 @@ def _draw_up(
     data = probes.get("data")
     input_s = data.duration_s if data is not None and data.kind == "video" else None
     seconds = clip_seconds(model, input_s)
-    wait_s, work_s = durations(model.kind, seconds, dice)
+    wait_s, work_s = durations(model, seconds, dice)
     prompt = prompts.effective_prompt(asked.prompt, asked.enhance_prompt, seed)
     now = parts.clock.utc()
     price = price_of(model, asked.resolution, seconds)

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Final
 
 from .._clock import Clock
-from ..contract.models import find
+from ..contract.models import ModelSpec, find
 from ..contract.states import JobStatus
-from ..errors import DecartSDKError
+from ..errors import InvalidInputError
 from .records import JobRecord
 from .settings import JOB_LIMIT_S, Settings
 from .world import World
@@ -30,25 +30,32 @@ MODERATED: Final = "Moderation: the prompt was rejected by the content policy."
 TOO_LONG: Final = "The job was not finished within 10 minutes."
 
 
-def durations(kind: str, seconds: float | None, dice: random.Random) -> tuple[float, float]:
+PACE: Final = {"lucy-restyle-2": 0.7, "lucy-2.1": 1.2, "lucy-2.1-vton": 1.3, "lucy-clip": 1.6}
+"""How slow a model is beside the newest ones, which count as 1."""
+
+
+def durations(model: ModelSpec, seconds: float | None, dice: random.Random) -> tuple[float, float]:
     """Return how long a job is pending and processing, in emulator seconds.
 
     The hosted service publishes no figures; these are made up to look like it: a picture takes
     two seconds, a clip a little longer than it plays, and now and then either takes its time.
+    Beyond a minute clips go faster, as half an hour of input is to be done within ten minutes.
 
     Parameters
     ----------
-    kind : str
-        "image" or "video".
+    model : ModelSpec
+        What runs.
     seconds : float or None
         Length of the clip.
     dice : random.Random
         Where chance comes from.
     """
-    wait = 0.2 + dice.lognormvariate(-0.7, 0.6)
-    if kind == "image":
-        return min(wait, 1.0), dice.uniform(1.2, 2.6)
-    return wait, 1.5 + dice.lognormvariate(0.1, 0.2) * (seconds or 5.0)
+    wait_s = 0.2 + dice.lognormvariate(-0.7, 0.6)
+    if seconds is None:
+        return min(wait_s, 1.0), dice.uniform(1.2, 2.6)
+    effort = min(seconds, 60.0) + 0.15 * max(0.0, seconds - 60.0)
+    pace = PACE.get(model.canonical, 1.0)
+    return wait_s, 1.5 + pace * dice.lognormvariate(0.0, 0.2) * effort
 
 
 class Runner:
@@ -106,8 +113,9 @@ class Runner:
                 self._fail(job, TOO_LONG, kept)
             else:
                 await self._finish(job, served.result(), kept)
-        except DecartSDKError as error:
-            self._fail(job, error.message, kept)
+        except InvalidInputError as error:
+            # The headers were in order and the rest was not.
+            self._fail(job, error.message, kept, refused=True)
         except Exception:
             log.exception("a job failed inside the emulator")
             self._fail(job, "Internal error of the emulator; its log has the details.", kept)
@@ -135,7 +143,7 @@ class Runner:
 
     async def _finish(self, job: JobRecord, media: asyncio.Future[str] | None, kept: bool) -> None:
         if media is None:
-            self._fail(job, MODERATED, kept)
+            self._fail(job, MODERATED, kept, refused=True)
             return
         job.mime = await media
         job.result = self.result_path(job).name
@@ -171,7 +179,8 @@ class Runner:
         """Return where a job's media is, once it is completed."""
         return self._world.results / (job.id + (".png" if job.kind == "image" else ".mp4"))
 
-    def _fail(self, job: JobRecord, reason: str, kept: bool) -> None:
+    def _fail(self, job: JobRecord, reason: str, kept: bool, *, refused: bool = False) -> None:
+        job.refused = refused
         job.status, job.error, job.finished_at = JobStatus.FAILED, reason, self._clock.utc()
         entry = self._world.ledger.find(job.ledger_id)
         if entry is not None and entry.price:

@@ -51,6 +51,8 @@ class JobRecord(Record):
         Stored file by form field, as names inside the world's upload folder.
     seconds : float or None
         Length of the generated clip; None for a picture.
+    refused : bool
+        Whether it failed for what was asked, and not by a fault of the service.
     wait_s, work_s : float
         Emulator seconds spent pending before a place is sought, and processing.
     result : str
@@ -77,6 +79,7 @@ class JobRecord(Record):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     error: str | None = None
+    refused: bool = False
     result: str = ""
     mime: str = ""
 

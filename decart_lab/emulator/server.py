@@ -17,7 +17,7 @@ from typing import Any, Final, Self, TypeVar
 import uvicorn
 
 from .._clock import AcceleratedClock
-from ..errors import EmulatorError
+from ..errors import EmulatorError, InvalidInputError
 from .app import make_app
 from .auth import Gatekeeper
 from .jobs import Runner
@@ -76,7 +76,9 @@ class Emulator:
         """
         if self._thread is not None:
             raise EmulatorError("This emulator is running already.")
+        self._failure = None
         self._socket = _bind(self._host, self._port)
+        self._port = self._socket.getsockname()[1]
         try:
             self._world = World.open(self._state)
         except BaseException:
@@ -113,6 +115,8 @@ class Emulator:
             with contextlib.suppress(RuntimeError):  # the loop may have ended by itself
                 self._loop.call_soon_threadsafe(server.end)
         thread.join(STOP_S)
+        if self._socket is not None:
+            self._socket.close()
         if self._world is not None:
             self._world.close()
 
@@ -163,6 +167,11 @@ class Emulator:
             await parts.runner.close(wait=self._wait_for_renders)
 
     @property
+    def running(self) -> bool:
+        """Whether it answers requests."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
     def host(self) -> str:
         """The address it is bound to."""
         return self._host
@@ -170,7 +179,8 @@ class Emulator:
     @property
     def port(self) -> int:
         """The port it is bound to."""
-        return int(_running(self._socket).getsockname()[1])
+        _running(self._socket)
+        return self._port
 
     @property
     def url(self) -> str:
@@ -204,7 +214,7 @@ class Emulator:
         self.stop()
 
     def __repr__(self) -> str:
-        where = self.url if self._thread is not None else "not running"
+        where = self.url if self.running else "not running"
         return f"<Emulator: {where}, speed {self.settings.speed:g}>"
 
 
@@ -316,11 +326,14 @@ def emulator(
         allow_origins=tuple(allow_origins),
         **more,
     )
+    keys = (api_keys,) if isinstance(api_keys, str) else tuple(api_keys)
+    if not all(key.strip() for key in keys):
+        raise InvalidInputError("An API key of the emulator is empty.", field="api_keys")
     return Emulator(
         settings,
         host=host,
         port=port,
-        api_keys=tuple(api_keys),
+        api_keys=keys,
         state=None if state is None else Path(state).expanduser(),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import secrets
@@ -62,7 +63,7 @@ async def create_token(request: Request) -> Response:
         origins=asked.allowedOrigins or None,
         constraints=constraints or None,
     )
-    parts.world.save_token(token)
+    await asyncio.wrap_future(parts.world.save_token(token))
     permissions = {"models": token.models, "origins": token.origins}
     permissions = {name: value for name, value in permissions.items() if value is not None}
     return JSONResponse(
