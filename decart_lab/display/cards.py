@@ -6,6 +6,7 @@ same way. The facts come in as plain mappings; nothing here looks anything up bu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
@@ -18,10 +19,6 @@ from .html import DASH, Html, card, clean, el, facts, join, missing, money, plur
 from .tiles import Tile
 
 _MARKS: Final[dict[str, tuple[str, str]]] = {
-    "planned": ("○", "open"),
-    "submitting": ("◔", "open"),
-    "pending": ("◔", "open"),
-    "processing": ("◑", "open"),
     "completed": ("●", "good"),
     "failed": ("✕", "bad"),
     "rejected": ("⊘", "bad"),
@@ -30,8 +27,15 @@ _MARKS: Final[dict[str, tuple[str, str]]] = {
     "cancelled": ("–", "quiet"),
     "skipped_budget": ("–", "quiet"),
     "invalid": ("⊘", "warn"),
+    "processing": ("◑", "open"),
+    "pending": ("◔", "open"),
+    "submitting": ("◔", "open"),
+    "planned": ("○", "open"),
 }
-"""Point status: its shape and its tone. State is told by shape and word as well as by colour."""
+"""Point status: its shape and its tone, results first and what is still to come last.
+
+State is told by shape and word as well as by colour.
+"""
 
 SIMULATED: Final = "simulated by the emulator"
 
@@ -43,7 +47,7 @@ def status_mark(status: str) -> Html:
 
 
 def status_counts(counts: Mapping[str, int]) -> list[Html]:
-    """Return counts by status, in the order of the states of a point."""
+    """Return counts by status, each with its shape and word."""
     order = [*_MARKS, *(status for status in counts if status not in _MARKS)]
     return [
         el("span", status_mark(status), f" {counts[status]:,} {status.replace('_', ' ')}")
@@ -66,19 +70,36 @@ def cost_words(cost: float, unknown: int = 0, currency: str = "USD") -> str:
     return f"{words} and {plural(unknown, 'point')} of unknown price" if unknown else words
 
 
+def cost_of(tiles: Sequence[Tile]) -> str:
+    """Return what some points cost together, in words."""
+    known = [tile.cost for tile in tiles if tile.cost is not None]
+    total = sum(known) if known else nan
+    return cost_words(total, len(tiles) - len(known), tiles[0].currency)
+
+
 def totals(tiles: Sequence[Tile]) -> list[Html]:
     """Return the summary of some points: count, states, cost, simulated or not."""
-    counts: dict[str, int] = {}
-    for tile in tiles:
-        counts[tile.status] = counts.get(tile.status, 0) + 1
+    counts = Counter(tile.status for tile in tiles)
     done = [tile for tile in tiles if tile.status == "completed"]
-    known = [tile.cost for tile in tiles if tile.cost is not None]
-    unknown = sum(tile.cost is None for tile in done)
     line = [el("span", plural(len(tiles), "point")), *status_counts(counts)]
     if done:
-        cost = nan if unknown == len(done) else sum(known)
-        line.append(el("span", cost_words(cost, unknown, done[0].currency)))
+        line.append(el("span", cost_of(done)))
     return [*line, *_simulated(tile.simulated for tile in done)]
+
+
+def total_words(tiles: Sequence[Tile]) -> str:
+    """Return the summary of some points as plain words."""
+    done = [tile for tile in tiles if tile.status == "completed"]
+    words = [plural(len(tiles), "point"), *_count_words(Counter(tile.status for tile in tiles))]
+    if done:
+        words.append(cost_of(done))
+    if any(tile.simulated for tile in done):
+        words.append(SIMULATED)
+    return ", ".join(words)
+
+
+def _count_words(counts: Mapping[str, int]) -> list[str]:
+    return [f"{counts[name]:,} {name.replace('_', ' ')}" for name in _MARKS if counts.get(name)]
 
 
 def _simulated(flags: Iterable[bool | None]) -> list[Html]:
@@ -136,7 +157,7 @@ def run_text(summary: Mapping[str, Any]) -> str:
     """
     counts = summary.get("counts") or {}
     words = [plural(sum(counts.values()), "point")]
-    words += [f"{counts[name]:,} {name.replace('_', ' ')}" for name in _MARKS if counts.get(name)]
+    words += _count_words(counts)
     words += [word for word in (_state(summary), _cost(summary), _time(summary)) if word]
     if summary.get("simulated"):
         words.append(SIMULATED)

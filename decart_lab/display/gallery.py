@@ -14,10 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..errors import InvalidInputError
-from .cards import status_mark, totals
+from .cards import status_mark, total_words, totals
 from .html import Html, card, clean, el, escape, join, link, money, plural, seconds
-from .layout import Layout, arrange
-from .tiles import THUMB_SIZE, Tile, axes_of, clip_data, data_url, label, picture_data, tiles_of
+from .layout import Layout, arrange, telling
+from .tiles import (
+    THUMB_SIZE,
+    Tile,
+    axes_of,
+    clip_data,
+    data_url,
+    label,
+    picture_data,
+    tiles_of,
+    usual_shape,
+)
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -139,6 +149,30 @@ def gallery_html(
     )
 
 
+def gallery_text(df: DataFrame, folder_of: Callable[[str], Path], *, most: int = 20) -> str:
+    """Return a run's results as plain lines: a summary, then a point and its file on each.
+
+    Parameters
+    ----------
+    df : DataFrame
+        ``run.df``, or a selection of its rows.
+    folder_of : callable
+        Returns the folder of a run by its id.
+    most : int, default 20
+        Most points listed.
+    """
+    tiles = tiles_of(df, folder_of)
+    axes = telling(tiles, axes_of(list(df.columns)))
+    lines = [total_words(tiles)]
+    for tile in tiles[:most]:
+        named = ", ".join(label(name, tile.values.get(name), 80) for name in axes)
+        said = str(tile.media) if tile.has_result else clean(f"{tile.status} {tile.reason}", 200)
+        lines.append(f"  {named or tile.point_id}: {said.strip()}")
+    if len(tiles) > most:
+        lines.append(f"  and {plural(len(tiles) - most, 'further point')}")
+    return "\n".join(lines)
+
+
 def grid(
     tiles: Sequence[Tile],
     axes: Sequence[str],
@@ -161,18 +195,20 @@ def grid(
             for tile in layout.boxes.get(place, [])
         ]
 
+    shape = f"--dl-shape: {usual_shape(tiles):.4g}"
     if layout.flows:
-        return el("div", *box((0, 0)), class_="dl-flow")
+        return el("div", *box((0, 0)), class_="dl-flow", style=shape)
     columns = range(len(layout.col_labels))
     head = el(
         "tr",
         el("td", class_="dl-corner") if layout.rows else None,
-        *(_header(layout.cols, text, "col") for text in layout.col_labels),
+        *_headers(layout.cols, layout.col_labels, "col"),
     )
+    row_heads = _headers(layout.rows, layout.row_labels, "row")
     body = [
         el(
             "tr",
-            _header(layout.rows, text, "row") if layout.rows else None,
+            row_heads[at] if layout.rows else None,
             *(
                 el(
                     "td",
@@ -182,21 +218,31 @@ def grid(
                 for column in columns
             ),
         )
-        for at, text in enumerate(layout.row_labels)
+        for at in range(len(layout.row_labels))
     ]
     table = el(
         "table",
         el("thead", head) if layout.cols else None,
         el("tbody", *body),
         class_="dl-grid",
-        style=f"--dl-cols: {len(columns)}",
+        style=f"--dl-cols: {len(columns)}; {shape}",
     )
     return el("div", table, class_="dl-scroll")
 
 
-def _header(name: str | None, text: str, scope: str) -> Html:
+def _headers(name: str | None, labels: Sequence[str], scope: str) -> list[Html]:
+    """Return the headers of one axis; its name stands once, above the first value."""
     word = el("span", name, class_="dl-axis") if name else None
-    return el("th", word, el("span", text, class_="dl-value"), scope=scope, title=text)
+    return [
+        el(
+            "th",
+            word if at == 0 else None,
+            el("span", text, class_="dl-value"),
+            scope=scope,
+            title=text,
+        )
+        for at, text in enumerate(labels)
+    ]
 
 
 def _figure(
@@ -223,6 +269,8 @@ def _figure(
 
 def _meta(tile: Tile, mixed: bool) -> str:
     words = []
+    if tile.has_result and tile.kind == "video":
+        words.append(f"▶\ufe0e {seconds(tile.duration_s)} clip")
     if tile.total_s is not None:
         words.append(seconds(tile.total_s))
     if tile.cost is not None:

@@ -88,7 +88,7 @@ def arrange(
         raise InvalidInputError("rows and cols are the same column.", field="cols")
 
     given = [name for name in (rows, cols) if name is not None]
-    inner = _telling(tiles, axes, given)
+    inner = telling(tiles, axes, given)
     if not given and len(inner) >= 2:
         first, second, *inner = inner
         # A page grows downwards, so the shorter axis goes across.
@@ -130,7 +130,7 @@ def _labels(tiles: Sequence[Tile], name: str | None) -> tuple[str, ...]:
     return tuple({_key(tile, name): label(name, tile.values.get(name)) for tile in tiles}.values())
 
 
-def _telling(tiles: Sequence[Tile], axes: Sequence[str], given: Sequence[str]) -> list[str]:
+def telling(tiles: Sequence[Tile], axes: Sequence[str], given: Sequence[str] = ()) -> list[str]:
     """Return the axes that vary and do not follow from those before them.
 
     A prompt made from a template follows from its variables, and linked axes from each other: to

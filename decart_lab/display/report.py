@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..contract.prices import PRICE_VERSION
 from ..errors import StoreError
-from .cards import SIMULATED, cost_words
 from .gallery import Embedding, grid, notes, summary_line
 from .html import (
     DASH,
@@ -49,6 +48,7 @@ PICTURE_SIZE: Final = 640
 POLICY: Final = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 
 _CELL: Final = 300
+_SENTENCES: Final = ("prompt", "input", "reference")
 _FIGURES: Final[dict[str, Callable[[Any], str]]] = {
     "cost": money,
     "cost_estimate": money,
@@ -172,19 +172,17 @@ def _distinct(tiles: Sequence[Tile], name: str) -> list[str]:
     return list(seen)
 
 
-def _listed(words: Sequence[str], most: int = 8) -> str | None:
+def _listed(words: Sequence[str], most: int = 8, sep: str = ", ") -> str | None:
     if not words:
         return None
-    shown = ", ".join(words[:most])
-    return shown if len(words) <= most else f"{shown} and {len(words) - most:,} more"
+    more = [f"and {len(words) - most:,} more"] if len(words) > most else []
+    return sep.join([*words[:most], *more])
 
 
 def _overview(tiles: Sequence[Tile]) -> Html:
     done = [tile for tile in tiles if tile.status == "completed"]
-    costs = [tile.cost for tile in done if tile.cost is not None]
     times = sorted(tile.total_s for tile in done if tile.total_s is not None)
     clips = [tile.duration_s for tile in done if tile.kind == "video" and tile.duration_s]
-    simulated = sum(tile.simulated is True for tile in done)
     kinds = [
         (plural(sum(tile.kind == kind for tile in done), noun))
         for kind, noun in (("image", "picture"), ("video", "clip"))
@@ -194,27 +192,22 @@ def _overview(tiles: Sequence[Tile]) -> Html:
         [
             ("results", ", ".join(kinds) or "none"),
             ("models", _listed(_distinct(tiles, "model"))),
-            ("cost", cost_words(sum(costs), len(done) - len(costs)) if costs else "unknown"),
             ("generated video", seconds(sum(clips)) if clips else None),
             ("median time per point", seconds(times[len(times) // 2]) if times else None),
-            ("origin", _origin(simulated, len(done))),
         ]
     )
-
-
-def _origin(simulated: int, done: int) -> str | None:
-    if not simulated:
-        return None
-    return SIMULATED if simulated == done else f"{simulated:,} of {done:,} {SIMULATED}"
 
 
 def _reproduce(df: DataFrame, tiles: Sequence[Tile]) -> Html:
     """Return what a second run needs: every axis with its values, constants, versions."""
     axes = axes_of(list(df.columns))
-    pairs: list[tuple[str, object]] = [(name, _listed(_distinct(tiles, name), 24)) for name in axes]
+    pairs: list[tuple[str, object]] = [
+        (name, _listed(_distinct(tiles, name), 24, "\n" if name in _SENTENCES else ", "))
+        for name in axes
+    ]
     pairs += [
-        ("template", _listed(_distinct(tiles, "template"), 6)),
-        ("parameters", _listed(_distinct(tiles, "params"), 6)),
+        ("template", _listed(_distinct(tiles, "template"), 6, "\n")),
+        ("parameters", _listed(_distinct(tiles, "params"), 6, "\n")),
         ("run", _listed(_distinct(tiles, "run_id"), 6)),
         ("resolved models", _listed(_distinct(tiles, "model_resolved"))),
         ("prices as of", _listed(_distinct(tiles, "price_version")) or PRICE_VERSION),

@@ -9,24 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ..errors import InvalidInputError
-from .cards import SIMULATED, cost_words
+from .cards import total_words
 from .html import clean, plural
 from .layout import Layout, arrange
-from .tiles import Tile, axes_of, open_picture, tiles_of
+from .pen import LINE, Pen, broken
+from .tiles import Tile, axes_of, open_picture, tiles_of, usual_shape
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
 MOST_PIXELS: Final = 40_000_000
 """Largest sheet, in pixels; a larger one is refused with what to do."""
 
 _GAP: Final = 8
 _MARGIN: Final = 24
-_LINE: Final = 20
+_LEFT: Final = 136
 _TEXT, _QUIET, _WELL, _GROUND, _BAD = "#1f2328", "#5f6670", "#eef0f2", "#ffffff", "#b3261e"
 
 
@@ -40,10 +41,11 @@ class _Plan:
     down: tuple[int, ...]  # tiles below each other in a box, by row
     left: int
     top: int
+    head: int  # room for the column headers
 
     @property
     def caption(self) -> int:
-        return _LINE if self.layout.inner or self.layout.flows else 0
+        return LINE if self.layout.inner or self.layout.flows else 0
 
     @property
     def step(self) -> tuple[int, int]:
@@ -109,10 +111,10 @@ def contact_sheet(
             hint="Select fewer rows of the DataFrame, or give a smaller tile=.",
         )
     sheet = Image.new("RGB", (width, height), _GROUND)
-    pen = _Pen(ImageDraw.Draw(sheet))
+    pen = Pen(ImageDraw.Draw(sheet))
     room = width - 2 * _MARGIN
-    pen.line((_MARGIN, _MARGIN), title or "Sweep", room, size=18)
-    pen.line((_MARGIN, _MARGIN + 26), _summary(tiles), room, colour=_QUIET)
+    pen.write((_MARGIN, _MARGIN), title or "Sweep", room, size=18, colour=_TEXT)
+    pen.write((_MARGIN, _MARGIN + 26), total_words(tiles), room, colour=_QUIET)
     _draw_headers(pen, plan)
     for (row, column), boxed in plan.layout.boxes.items():
         for number, one in enumerate(boxed):
@@ -121,8 +123,7 @@ def contact_sheet(
 
 
 def _plan(tiles: Sequence[Tile], layout: Layout, width: int) -> _Plan:
-    shapes = sorted(one.height / one.width for one in tiles if one.width and one.height)
-    shape = min(1.5, max(0.4, shapes[len(shapes) // 2])) if shapes else 9 / 16
+    shape = 1 / usual_shape(tiles)
     columns, rows = len(layout.col_labels), len(layout.row_labels)
     most = max(len(boxed) for boxed in layout.boxes.values())
     if layout.flows:
@@ -137,13 +138,18 @@ def _plan(tiles: Sequence[Tile], layout: Layout, width: int) -> _Plan:
             for row in range(rows)
         )
         down = tuple(max(1, count) for count in down)
+    head = 0
+    if layout.cols:
+        room = side * (width + _GAP) - _GAP
+        head = LINE * max(len(broken(text, room, 2)) for text in layout.col_labels) + 4
     return _Plan(
         layout=layout,
         tile=(width, round(width * shape)),
         across=across,
         down=down,
-        left=_MARGIN + (136 if layout.rows else 0),
-        top=_MARGIN + 60 + (_LINE * 2 + 4 if layout.cols else 0),
+        left=_MARGIN + (_LEFT if layout.rows else 0),
+        top=_MARGIN + 64 + head,
+        head=head,
     )
 
 
@@ -154,30 +160,30 @@ def _place(plan: _Plan, row: int, column: int, number: int) -> tuple[int, int]:
     return plan.left + x * plan.step[0], plan.top + y * plan.step[1]
 
 
-def _draw_headers(pen: _Pen, plan: _Plan) -> None:
+def _draw_headers(pen: Pen, plan: _Plan) -> None:
     layout = plan.layout
     if layout.cols:
         for column, text in enumerate(layout.col_labels):
             x, _ = _place(plan, 0, column, 0)
             width = plan.across[column] * plan.step[0] - _GAP
-            pen.block((x, plan.top - 2 * _LINE - 4), text, width, lines=2, bottom=True)
+            pen.write((x, plan.top - plan.head), text, width, lines=2, colour=_TEXT)
     if layout.rows:
         for row, text in enumerate(layout.row_labels):
             _, y = _place(plan, row, 0, 0)
-            pen.line((_MARGIN, y), layout.rows, 128, size=12, colour=_QUIET)
-            pen.block((_MARGIN, y + 16), text, 128, lines=max(1, (plan.tile[1] - 16) // _LINE))
+            lines = max(1, plan.tile[1] // LINE)
+            pen.write((_MARGIN, y), text, _LEFT - _GAP, lines=lines, colour=_TEXT)
 
 
-def _draw_tile(sheet: Image.Image, pen: _Pen, plan: _Plan, tile: Tile, at: tuple[int, int]) -> None:
+def _draw_tile(sheet: Image.Image, pen: Pen, plan: _Plan, tile: Tile, at: tuple[int, int]) -> None:
     x, y = at
     width, height = plan.tile
     pen.draw.rectangle((x, y, x + width - 1, y + height - 1), fill=_WELL)
     picture = open_picture(tile, max(plan.tile)) if tile.has_result else None
     if picture is None:
         status = tile.status.replace("_", " ") if not tile.has_result else "file cannot be shown"
-        pen.line((x + 12, y + 10), status, width - 24, colour=_BAD if tile.reason else _QUIET)
-        lines = (height - 40) // _LINE
-        pen.block((x + 12, y + 32), tile.reason, width - 24, lines=lines, size=12, colour=_QUIET)
+        pen.write((x + 12, y + 10), status, width - 24, colour=_BAD if tile.reason else _QUIET)
+        lines = (height - 40) // LINE
+        pen.write((x + 12, y + 32), tile.reason, width - 24, lines=lines, size=12, colour=_QUIET)
     else:
         picture.thumbnail(plan.tile)
         sheet.paste(picture, (x + (width - picture.width) // 2, y + (height - picture.height) // 2))
@@ -185,88 +191,10 @@ def _draw_tile(sheet: Image.Image, pen: _Pen, plan: _Plan, tile: Tile, at: tuple
             _draw_play(pen.draw, x + 12, y + height - 28)
     if plan.caption:
         caption = plan.layout.inner_label(tile) or clean(tile.values.get("prompt") or "", 200)
-        pen.line((x, y + height + 3), caption, width, size=12, colour=_QUIET)
+        pen.write((x, y + height + 3), caption, width, size=12, colour=_QUIET)
 
 
 def _draw_play(draw: ImageDraw.ImageDraw, x: int, y: int) -> None:
     """Mark a clip: a white triangle with a dark rim, legible on any picture."""
     triangle = [(x, y), (x, y + 16), (x + 14, y + 8)]
     draw.polygon(triangle, fill="#ffffff", outline="#000000")
-
-
-def _summary(tiles: Sequence[Tile]) -> str:
-    done = [tile for tile in tiles if tile.status == "completed"]
-    words = [plural(len(tiles), "point"), f"{len(done):,} completed"]
-    costs = [tile.cost for tile in done if tile.cost is not None]
-    if done:
-        words.append(cost_words(sum(costs), len(done) - len(costs)) if costs else "cost unknown")
-    if any(tile.simulated for tile in done):
-        words.append(SIMULATED)
-    return ", ".join(words)
-
-
-class _Pen:
-    """Text that keeps to the room it is given."""
-
-    def __init__(self, draw: ImageDraw.ImageDraw) -> None:
-        self.draw = draw
-        self._fonts: dict[int, ImageFont.ImageFont | ImageFont.FreeTypeFont] = {}
-
-    def _font(self, size: int) -> Any:
-        from PIL import ImageFont
-
-        if size not in self._fonts:
-            self._fonts[size] = ImageFont.load_default(size)
-        return self._fonts[size]
-
-    def line(
-        self, at: tuple[int, int], text: str, width: int, *, size: int = 14, colour: str = _TEXT
-    ) -> None:
-        """Draw one line, cut with an ellipsis where the room ends."""
-        self.block(at, text, width, lines=1, size=size, colour=colour)
-
-    def block(
-        self,
-        at: tuple[int, int],
-        text: str,
-        width: int,
-        *,
-        lines: int,
-        size: int = 14,
-        colour: str = _TEXT,
-        bottom: bool = False,
-    ) -> None:
-        """Draw a few lines, broken at spaces; the last is cut where the room ends."""
-        font = self._font(size)
-        broken = self._break(" ".join(clean(text, 400).split()), width, lines, font)
-        x, y = at
-        if bottom:
-            y += (lines - len(broken)) * _LINE
-        for number, line in enumerate(broken):
-            self.draw.text((x, y + number * _LINE), line, fill=colour, font=font)
-
-    def _break(self, text: str, width: int, lines: int, font: Any) -> list[str]:
-        out: list[str] = []
-        rest = text
-        while rest and len(out) < lines:
-            last = len(out) == lines - 1
-            line = self._fit(rest, width, font)
-            if len(line) < len(rest):
-                if last:
-                    line = self._fit(rest, width - int(font.getlength("…")), font).rstrip() + "…"
-                    out.append(line)
-                    break
-                line = line.rsplit(" ", 1)[0] if " " in line else line
-            out.append(line)
-            rest = rest[len(line) :].lstrip()
-        return out
-
-    @staticmethod
-    def _fit(text: str, width: int, font: Any) -> str:
-        low, high = 1, len(text)
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (
-                (middle, high) if font.getlength(text[:middle]) <= width else (low, middle - 1)
-            )
-        return text[:low]

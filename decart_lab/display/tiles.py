@@ -191,6 +191,12 @@ def label(name: str, value: object, limit: int = 160) -> str:
     return clean(text, limit)
 
 
+def usual_shape(tiles: Sequence[Tile]) -> float:
+    """Return width over height of the middle one of the results; 16:9 when there is none."""
+    shapes = sorted(one.width / one.height for one in tiles if one.width and one.height)
+    return min(3.0, max(0.5, shapes[len(shapes) // 2])) if shapes else 16 / 9
+
+
 def open_picture(tile: Tile, size: int = THUMB_SIZE) -> Image.Image | None:
     """Return a tile's picture, or the poster of its clip; None when it cannot be had."""
     from ..media.image import open_image
