@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "realtime": BASE | {"contract", "media", "_http", "_retry", "_wire", "_engine"},
     "api": BASE | {"contract", "media", "realtime", "_http", "_retry", "_wire"},
     "emulator": BASE | {"contract", "media", "_engine"},
-    "proxy": BASE | {"_http"},
+    "proxy": BASE | {"_http", "_wire"},
     "metrics": {"errors", "media"},
     "sweep": {"errors", "_clock", "_log", "api", "realtime", "contract", "media", "metrics"},
     "compare": {"errors", "_clock", "sweep", "media"},
@@ -42,7 +42,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "widgets": {"errors", "_clock", "_engine", "contract", "media", "realtime", "sweep", "compare"}
     | {"display"},
     "lab": BASE
-    | {"_engine", "_http", "_retry", "contract", "media", "realtime", "api", "metrics", "sweep"}
+    | {
+        "_engine",
+        "_http",
+        "_wire",
+        "_retry",
+        "contract",
+        "media",
+        "realtime",
+        "api",
+        "metrics",
+        "sweep",
+    }
     | {"compare", "display", "widgets"},  # never emulator: it is started as a process, by name
     "magics": ANYTHING,
     "cli": ANYTHING,

@@ -1,0 +1,464 @@
+"""The wire: one request, one answer, and what went wrong in between. The only httpx import.
+
+What belongs here: sending with evidence of what was sent, deadlines and rates of our own, bounded
+bodies, and turning every library exception into a NetworkError. What does not: what a status means
+(:mod:`decart_lab.contract.failures`), what may be repeated (``_retry``), routes (``api``).
+
+httpx runs on the httpx-aiohttp transport, called directly: httpx's client would add redirects,
+cookies, environment proxies and an INFO log line per request, none of which we want with a key.
+No environment proxy is used; ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are honoured.
+
+The key is in clear only inside the request object. Exceptions of the library hold that object, so
+none is chained: errors are raised anew outside the ``except`` block, with a plain copy as cause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from functools import cache
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from ._clock import Clock, RealClock
+from ._log import SafeLogger, redact
+from ._wire import (
+    Answer,
+    Call,
+    Head,
+    Receive,
+    Timeouts,
+    beginning,
+    bounded,
+    decoder,
+    fast_enough,
+)
+from .config import Secret
+from .errors import (
+    DeadlineError,
+    DecartSDKError,
+    InvalidBaseURLError,
+    NetworkError,
+    Sent,
+)
+
+MAX_IN_FLIGHT: Final = 100
+
+
+class TransportFailure(Exception):  # noqa: N818 - read as "TransportFailure: ..." in a traceback
+    """A plain copy of a library's exception, without the request that it held."""
+
+
+class Http:
+    """One service, one key, one pool of connections; bound to the first loop it is used on.
+
+    Parameters
+    ----------
+    base_url : str
+        Checked address without a trailing slash.
+    key : Secret or None
+        Sent as ``X-API-KEY``; only ever to https or to this machine.
+    user_agent : str
+        From :func:`decart_lab.config.user_agent`.
+
+    Raises
+    ------
+    InvalidBaseURLError
+        The key would travel in clear to another machine.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        key: Secret | None,
+        user_agent: str,
+        timeouts: Timeouts | None = None,
+        logger: SafeLogger | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.base_url = base_url
+        self.host = urlsplit(base_url).netloc
+        self.timeouts = timeouts or Timeouts()
+        self.clock: Clock = clock or RealClock()
+        self.simulated: bool | None = None
+        self._key = key
+        self._secure = base_url.startswith("https:")
+        if key is not None and not self._secure and not is_loopback(base_url):
+            raise InvalidBaseURLError(
+                f"The key would be sent unencrypted to {self.host}.",
+                hint="Use an https address, or proxy= for a server that holds the key itself.",
+            )
+        self._user_agent = user_agent
+        self._logger = logger or SafeLogger()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pool: AiohttpTransport | None = None
+        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._closed = False
+
+    async def exchange(self, call: Call) -> Answer:
+        """Send one request and take its answer, whatever its status.
+
+        Raises
+        ------
+        NetworkError
+            No complete answer; ``sent`` and ``response_started`` tell by evidence how far it got.
+        DeadlineError
+            ``call.total_s`` ran out.
+        ResponseError
+            The body is too large or wrongly encoded.
+        """
+        self._bind()
+        evidence = _Evidence(call, self.timeouts.write_s, self._logger)
+        began = self.clock.now()
+        status: object = "no answer"
+        try:
+            async with asyncio.timeout(call.total_s):
+                await self._take_slot()
+                try:
+                    answer = await self._exchange(call, evidence)
+                finally:
+                    self._slots.release()
+            status = answer.head.status
+            return answer
+        except DecartSDKError:
+            raise
+        except TimeoutError:
+            pass
+        finally:
+            if self._logger.enabled:
+                took = self.clock.now() - began
+                self._logger.debug(f"{call.method} {call.route}: {status} after {took:.3f} s")
+        raise DeadlineError(
+            f"{call.method} {call.route} on {self.host} took longer than {call.total_s:.4g} s.",
+            sent=evidence.sent,
+            response_started=evidence.response_started,
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections; the object cannot be used after."""
+        self._closed = True
+        if self._pool is not None:
+            await self._pool.aclose()
+            self._pool = None
+
+    def _bind(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop is self._loop and not self._closed:
+            return
+        if self._closed:
+            raise DecartSDKError("The client is closed.", hint="Make a new one.")
+        if self._loop is not None:
+            raise DecartSDKError(
+                "The client is in use on another event loop.",
+                hint="Make one client per loop: connections cannot be shared between loops.",
+            )
+        self._loop = loop
+        self._pool = _transport(self._secure)
+
+    async def _take_slot(self) -> None:
+        if not self._slots.locked():
+            await self._slots.acquire()
+            return
+        try:
+            async with asyncio.timeout(self.timeouts.pool_s):
+                await self._slots.acquire()
+                return
+        except TimeoutError:
+            pass
+        raise NetworkError(
+            f"No connection slot was free for {self.timeouts.pool_s:.4g} s.",
+            hint="Lower concurrency=, or look for calls that hang.",
+        )
+
+    async def _exchange(self, call: Call, evidence: _Evidence) -> Answer:
+        if call.once:
+            fresh = _transport(self._secure)
+            try:
+                return await self._perform(fresh, call, evidence)
+            finally:
+                await fresh.aclose()
+        assert self._pool is not None
+        return await self._perform(self._pool, call, evidence)
+
+    async def _perform(
+        self, transport: AiohttpTransport, call: Call, evidence: _Evidence
+    ) -> Answer:
+        request = self._request(call, evidence)
+        response = await _send(transport, request, evidence, self.host)
+        del request
+        evidence.response_started = True
+        try:
+            head = _head(response)
+            self.simulated = head.simulated
+            ok = 200 <= head.status < 300
+            chunks = _chunks(response, head, evidence, self.host)
+            if ok and not call.slow_ok:
+                chunks = fast_enough(chunks, self.clock, self.host)
+            if ok and call.receive is not None:
+                return Answer(head, received=await call.receive(head, chunks))
+            if ok:
+                return Answer(head, await bounded(chunks, head, call.max_bytes, self.host))
+            return Answer(head, await beginning(chunks))
+        finally:
+            await _close(response)
+
+    def _request(self, call: Call, evidence: _Evidence) -> httpx.Request:
+        """Make the request; the one place where the key is revealed, and nothing here fails."""
+        url = httpx.URL(self.base_url + call.path)
+        headers = {
+            "accept": call.accept,
+            "accept-encoding": "identity",
+            "user-agent": self._user_agent,
+        }
+        if self._key is not None:
+            headers["x-api-key"] = self._key.reveal()
+        if call.once:
+            headers["connection"] = "close"
+        limits = self.timeouts
+        extensions = {
+            "timeout": {"connect": limits.connect_s, "read": call.read_s or limits.read_s}
+        }
+        if call.body is None:
+            return httpx.Request(call.method, url, headers=headers, extensions=extensions)
+        headers["content-type"] = call.body.content_type
+        headers["content-length"] = str(call.body.length)
+        return httpx.Request(
+            call.method, url, headers=headers, stream=evidence, extensions=extensions
+        )
+
+
+async def fetch_once(
+    url: str, address: str, *, user_agent: str, receive: Receive, timeouts: Timeouts
+) -> Head:
+    """Fetch a user's URL without any key, from an address that was checked.
+
+    Parameters
+    ----------
+    url : str
+        Names the host for TLS and the Host header.
+    address : str
+        IP address to connect to, so that no second look-up can lead elsewhere.
+    receive : callable
+        Consumes the body of a 2xx answer.
+
+    Returns
+    -------
+    Head
+        Whatever the status; redirects are the caller's to follow.
+
+    Raises
+    ------
+    NetworkError
+        No complete answer.
+    """
+    named = httpx.URL(url)
+    call = Call("GET", named.path, "(a user's URL)", timeouts.download_s)
+    evidence = _Evidence(call, timeouts.write_s, SafeLogger())
+    request = httpx.Request(
+        "GET",
+        named.copy_with(host=address),
+        headers={
+            "host": named.netloc.decode("ascii"),
+            "accept": "image/*, video/*",
+            "accept-encoding": "identity",
+            "user-agent": user_agent,
+        },
+        extensions={
+            "timeout": {"connect": timeouts.connect_s, "read": timeouts.read_s},
+            "sni_hostname": named.host if named.scheme == "https" else None,
+        },
+    )
+    transport = _transport(secure=named.scheme == "https")
+    try:
+        response = await _send(transport, request, evidence, named.host)
+        try:
+            head = _head(response)
+            if 200 <= head.status < 300:
+                await receive(head, _chunks(response, head, evidence, named.host))
+            return head
+        finally:
+            await _close(response)
+    finally:
+        await transport.aclose()
+
+
+class _Evidence(httpx.AsyncByteStream):
+    """What was handed to the network; wraps the body and watches that it keeps moving."""
+
+    def __init__(self, call: Call, write_s: float, logger: SafeLogger) -> None:
+        self._body = call.body
+        self._progress = call.on_progress
+        self._write_s = write_s
+        self._logger = logger
+        self._handed = 0
+        self._tried = False
+        self.response_started = False
+        self.failure: DecartSDKError | None = None
+        self.stall: asyncio.Timeout | None = None
+
+    @property
+    def sent(self) -> Sent:
+        """How much of the request was handed over.
+
+        A request without a body counts as sent as soon as it was given to the transport.
+        """
+        if self._body is None:
+            return "all" if self._tried else "none"
+        if self._handed == 0:
+            return "none"
+        return "all" if self._handed >= self._body.length else "partial"
+
+    @contextlib.asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Let the calling task end with TimeoutError when an upload stops moving."""
+        self._tried = True
+        if self._body is None:
+            yield
+            return
+        async with asyncio.timeout(None) as self.stall:
+            yield
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        assert self._body is not None
+        try:
+            async for chunk in self._body.chunks():
+                # Counted before it is handed over: from here on it may arrive.
+                self._handed += len(chunk)
+                self._watch(self._write_s)
+                yield chunk
+                self._report()
+        except DecartSDKError as error:
+            self.failure = error
+            raise
+        finally:
+            self._watch(None)
+
+    def _watch(self, seconds: float | None) -> None:
+        if self.stall is not None and not self.stall.expired():
+            try:
+                self.stall.reschedule(
+                    None if seconds is None else asyncio.get_running_loop().time() + seconds
+                )
+            except RuntimeError:  # the exchange ended first: nothing is left to watch
+                self.stall = None
+
+    def _report(self) -> None:
+        if self._progress is None or self._body is None:
+            return
+        try:
+            self._progress(self._handed, self._body.length)
+        except Exception as error:  # noqa: BLE001 - the callback is the user's
+            self._progress = None
+            self._logger.error(f"on_upload_progress raised {type(error).__name__}; not called on.")
+
+
+async def _send(
+    transport: AiohttpTransport, request: httpx.Request, evidence: _Evidence, host: str
+) -> httpx.Response:
+    cancelled: tuple[Any, ...] | None = None
+    cause: TransportFailure | None = None
+    try:
+        async with evidence.watching():
+            return await transport.handle_async_request(request)
+    except asyncio.CancelledError as error:
+        cancelled = error.args
+    except Exception as error:  # noqa: BLE001 - some of aiohttp's pass through unmapped
+        cause = _copy(error)
+    del request
+    if cancelled is not None:
+        raise asyncio.CancelledError(*cancelled)
+    if evidence.failure is not None:
+        raise evidence.failure
+    stalled = evidence.stall is not None and evidence.stall.expired()
+    why = "the upload stopped moving" if stalled else str(cause)
+    raise NetworkError(
+        f"No answer from {host}: {why}.", sent=evidence.sent, response_started=False
+    ) from cause
+
+
+async def _chunks(
+    response: httpx.Response, head: Head, evidence: _Evidence, host: str
+) -> AsyncIterator[bytes]:
+    """Produce the decoded body; a cut-off one is an error."""
+    decode = decoder(head, host)
+    cancelled: tuple[Any, ...] | None = None
+    cause: TransportFailure | None = None
+    iterator = cast("AsyncIterator[bytes]", aiter(cast("Any", response.stream)))
+    while True:
+        try:
+            chunk = await anext(iterator, None)
+        except asyncio.CancelledError as error:
+            cancelled = error.args
+        except Exception as error:  # noqa: BLE001 - as in _send
+            cause = _copy(error)
+        if cancelled is not None:
+            raise asyncio.CancelledError(*cancelled)
+        if cause is not None:
+            raise NetworkError(
+                f"The answer from {host} broke off: {cause}.",
+                sent=evidence.sent,
+                response_started=True,
+            ) from cause
+        if chunk is None:
+            return
+        if decode is None:
+            yield chunk
+        else:
+            for piece in decode(chunk):
+                yield piece
+
+
+async def _close(response: httpx.Response) -> None:
+    # The answer is had or lost; how the closing goes changes neither.
+    with contextlib.suppress(Exception):
+        await cast("Any", response.stream).aclose()
+
+
+def _copy(error: Exception) -> TransportFailure:
+    text = " ".join(redact(str(error)).split())[:300]
+    name = type(error).__name__
+    # The class is named only where there is nothing better: a reset comes as ConnectTimeout.
+    return TransportFailure(text.rstrip(". ") or name)
+
+
+def _head(response: httpx.Response) -> Head:
+    headers: dict[str, str] = {}
+    for name, value in response.headers.raw:
+        headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+    return Head(response.status_code, headers)
+
+
+@cache
+def _tls(secure: bool) -> ssl.SSLContext:
+    # Loading the authorities takes some 20 ms, so it is done once, and not for plain http.
+    if secure:
+        return httpx.create_ssl_context(trust_env=True)
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _transport(secure: bool) -> AiohttpTransport:
+    limits = httpx.Limits(max_connections=MAX_IN_FLIGHT, keepalive_expiry=15.0)
+    return AiohttpTransport(verify=_tls(secure), trust_env=False, limits=limits)
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether an address names this machine.
+
+    Examples
+    --------
+    >>> is_loopback("http://127.0.0.1:8765"), is_loopback("http://127.0.0.1.example.com")
+    (True, False)
+    """
+    host = (urlsplit(url).hostname or "").lower()
+    if host in ("localhost", "::1"):
+        return True
+    parts = host.split(".")
+    return (
+        len(parts) == 4 and parts[0] == "127" and all(p.isdigit() and int(p) < 256 for p in parts)
+    )

@@ -1,0 +1,121 @@
+"""Small questions: which model a name stands for, and how many sessions are left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import overload
+
+from pydantic import BaseModel, ConfigDict
+
+from .._wire import BytesBody, Call
+from ..contract.models import ModelSpec
+from ..contract.responses import RealtimeQuota
+from ..errors import DecartSDKError, InvalidInputError, ModelsResolveError, RealtimeQuotaError
+from .caller import Caller, nonsense, parse_json
+
+
+class _Resolved(BaseModel):
+    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+    model_id: str | None = None
+    model_ids: dict[str, str] | None = None
+
+
+class ModelsApi:
+    """What the service says about model names. Reached as ``client.models``."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    @overload
+    async def resolve(self, model: ModelSpec | str) -> str: ...
+    @overload
+    async def resolve(self, model: Sequence[ModelSpec | str]) -> dict[str, str]: ...
+    async def resolve(
+        self, model: ModelSpec | str | Sequence[ModelSpec | str]
+    ) -> str | dict[str, str]:
+        """Ask which canonical id a name stands for now (``POST /v1/models/resolve``).
+
+        Parameters
+        ----------
+        model : str, ModelSpec or sequence of them
+            One name, or several in one request.
+
+        Returns
+        -------
+        str or dict of str to str
+            The id of the one, or each name with its id.
+
+        Raises
+        ------
+        ModelsResolveError
+            Also of a cause class.
+        """
+        one = isinstance(model, (str, ModelSpec))
+        names = [_name(item) for item in ([model] if one else model)]  # type: ignore[union-attr]  # a str is not iterated
+        if not names:
+            return {}
+        what = f"Resolving {', '.join(names)[:200]}"
+        question = {"model": names[0]} if one else {"models": names}
+        call = Call(
+            "POST",
+            "/v1/models/resolve",
+            "/v1/models/resolve",
+            self._caller.http.timeouts.call_s,
+            body=BytesBody(json.dumps(question).encode()),
+        )
+        answer = await self._caller.call(ModelsResolveError, what, call)
+
+        def refuse(why: str) -> DecartSDKError:
+            return nonsense(ModelsResolveError, what, answer.head, why)
+
+        resolved = parse_json(answer, _Resolved, refuse)
+        if one and resolved.model_id:
+            return resolved.model_id
+        if not one and resolved.model_ids is not None and set(names) <= set(resolved.model_ids):
+            return {name: resolved.model_ids[name] for name in names}
+        raise refuse("the answer does not name every model asked for")
+
+    def __repr__(self) -> str:
+        return "<models: resolve>"
+
+
+def _name(model: object) -> str:
+    if isinstance(model, ModelSpec):
+        return model.name
+    if isinstance(model, str) and model:
+        return model
+    raise InvalidInputError("model must be a name or a list of names.", field="model")
+
+
+class Realtime:
+    """Realtime, as far as plain requests go. Reached as ``client.realtime``."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def quota(self) -> RealtimeQuota:
+        """Ask how many realtime sessions the organisation may hold, and holds.
+
+        Returns
+        -------
+        RealtimeQuota
+            ``limit``, ``active``, ``remaining``; None means unlimited or not told.
+
+        Raises
+        ------
+        RealtimeQuotaError
+            Also of a cause class.
+        """
+        what = "Asking for the realtime quota"
+        path = "/v1/realtime/quota"
+        call = Call("GET", path, path, self._caller.http.timeouts.call_s)
+        answer = await self._caller.call(RealtimeQuotaError, what, call)
+        return parse_json(
+            answer,
+            RealtimeQuota,
+            lambda why: nonsense(RealtimeQuotaError, what, answer.head, why),
+        )
+
+    def __repr__(self) -> str:
+        return "<realtime: quota>"

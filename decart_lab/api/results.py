@@ -1,0 +1,191 @@
+"""Generated media on its way in: into memory, or through a part file to where it was asked for.
+
+What belongs here: receiving, checking that what came is the media it should be, and naming it.
+Routes and waiting are ``process``'s and ``queue``'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import IO, Any, Final
+
+from .._wire import Call, Head
+from ..contract.responses import ResultBytes
+from ..errors import DecartSDKError, InvalidInputError, MediaError, StoreError
+from ..media.media import Media
+from ..media.probe import probe
+from ..media.sniff import sniff
+from .caller import Caller, nonsense
+
+MAX_IN_MEMORY: Final = 512_000_000
+MAX_ON_DISK: Final = 2_000_000_000
+_BLOCK: Final = 1 << 20
+
+
+def destination(save_to: object) -> Path | None:
+    """Return where to save, checked before anything is bought; None for memory.
+
+    Raises
+    ------
+    InvalidInputError
+        Not a path, a folder, or in a folder that is missing or cannot be written to.
+    """
+    if save_to is None:
+        return None
+    if not isinstance(save_to, (str, os.PathLike)) or not os.fspath(save_to):
+        raise InvalidInputError(
+            f"save_to must be a path, not {type(save_to).__name__}.", field="save_to"
+        )
+    path = Path(os.fspath(save_to)).expanduser().absolute()
+    if path.is_dir():
+        raise InvalidInputError(
+            f"save_to is a folder: {path}.",
+            field="save_to",
+            hint="Name the file to write, such as out.png or out.mp4.",
+        )
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InvalidInputError(
+            f"save_to lies in a folder that is missing or cannot be written to: {path.parent}.",
+            field="save_to",
+            hint="Make the folder first.",
+        )
+    return path
+
+
+async def collect(
+    caller: Caller,
+    operation: type[DecartSDKError],
+    what: str,
+    call: Call,
+    *,
+    kinds: tuple[str, ...],
+    save_to: Path | None,
+    job_id: str | None = None,
+    hints: dict[int, str] | None = None,
+) -> ResultBytes | Media:
+    """Make a call whose answer is media, and return it.
+
+    Parameters
+    ----------
+    kinds : tuple of str
+        "image", "video" or both: what may come.
+    save_to : Path or None
+        From :func:`destination`.
+
+    Raises
+    ------
+    DecartSDKError
+        Of ``operation``; a ResponseError as well when what came is not whole media of the kind.
+    """
+    if save_to is None:
+        call.max_bytes = MAX_IN_MEMORY
+        answer = await caller.call(operation, what, call, job_id=job_id, hints=hints)
+        content = answer.body
+        problem = await asyncio.to_thread(_problem, answer.head, content, kinds)
+        if problem:
+            raise nonsense(
+                operation,
+                what,
+                answer.head,
+                problem,
+                hint="What came is kept in error.data['content'].",
+                data={"content": content},
+                job_id=job_id,
+            )
+        return ResultBytes(content)
+    part = save_to.with_name(f"{save_to.name}.{secrets.token_hex(4)}.part")
+    call.receive = _Receiver(part)
+    keep = False
+    try:
+        answer = await caller.call(operation, what, call, job_id=job_id, hints=hints)
+        problem = await asyncio.to_thread(_problem, answer.head, part, kinds)
+        if problem:
+            keep = True
+            raise nonsense(
+                operation,
+                what,
+                answer.head,
+                problem,
+                hint=f"What came is kept in {part}.",
+                job_id=job_id,
+            )
+        await _in_thread(_rename, part, save_to)
+    finally:
+        if not keep:
+            part.unlink(missing_ok=True)
+    return Media(save_to, simulated=answer.head.simulated, job_id=job_id)
+
+
+class _Receiver:
+    """Streams a body to a part file and makes it durable; starts over when the call is repeated."""
+
+    def __init__(self, part: Path) -> None:
+        self._part = part
+
+    async def __call__(self, _: Head, chunks: AsyncIterator[bytes]) -> int:
+        size = 0
+        file: IO[bytes] = await _in_thread(self._part.open, "wb")
+        try:
+            block: list[bytes] = []
+            waiting = 0
+            async for chunk in chunks:
+                block.append(chunk)
+                waiting += len(chunk)
+                if waiting >= _BLOCK:
+                    size += waiting
+                    if size > MAX_ON_DISK:
+                        raise StoreError(f"The result is larger than {MAX_ON_DISK:,} bytes.")
+                    await _in_thread(file.write, b"".join(block))
+                    block, waiting = [], 0
+            await _in_thread(_finish, file, b"".join(block))
+            return size + waiting
+        finally:
+            with contextlib.suppress(OSError):
+                file.close()
+
+
+def _finish(file: IO[bytes], rest: bytes) -> None:
+    file.write(rest)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _rename(part: Path, path: Path) -> None:
+    part.replace(path)
+
+
+async def _in_thread(function: Any, *args: Any) -> Any:
+    try:
+        return await asyncio.to_thread(function, *args)
+    except OSError as error:
+        raise StoreError(
+            f"The result could not be written: {error.strerror or error}.",
+            hint="Make room or choose another folder; a job's result can be fetched again.",
+        ) from error
+
+
+def _problem(head: Head, source: Path | bytes, kinds: tuple[str, ...]) -> str:
+    """Say what is wrong with received media, as a clause; "" when nothing is."""
+    if isinstance(source, bytes):
+        start = source[:64]
+    else:
+        with source.open("rb") as file:
+            start = file.read(64)
+    stated = head.content_type[:60] or "of no stated type"
+    if not start:
+        return "the answer is empty"
+    found = sniff(start)
+    if found is None:
+        return f"the answer ({stated}) is not a picture or clip"
+    if found.kind not in kinds:
+        return f"the answer is a {found.kind} ({found.name}), not {' or '.join(kinds)}"
+    try:
+        probe(source, field="result")
+    except MediaError as error:
+        return f"the media that came is damaged: {error.message.rstrip('.')}"
+    return ""
