@@ -49,7 +49,6 @@ A raised operation failure is both: ``combined(QueueSubmitError, RateLimitError)
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, ClassVar, Literal
 
 __all__ = [
@@ -422,7 +421,9 @@ class EmulatorError(DecartSDKError):
     code = "EMULATOR_ERROR"
 
 
-@cache
+_combined: dict[tuple[type[DecartSDKError], type[DecartSDKError]], type[DecartSDKError]] = {}
+
+
 def combined(operation: type[DecartSDKError], cause: type[DecartSDKError]) -> type[DecartSDKError]:
     """Class of an error that is both: which operation failed, and why.
 
@@ -445,10 +446,13 @@ def combined(operation: type[DecartSDKError], cause: type[DecartSDKError]) -> ty
     """
     if issubclass(cause, operation):
         return cause
-    name = f"{operation.__name__}[{cause.__name__}]"
-    # The cause comes first so that its constructor and default hint are the ones used.
-    return type(
-        name,
-        (cause, operation),
-        {"code": operation.code, "__module__": __name__, "__doc__": operation.__doc__},
-    )
+    made = _combined.get((operation, cause))
+    if made is None:
+        # The cause comes first so that its constructor and default hint are the ones used.
+        made = type(
+            f"{operation.__name__}[{cause.__name__}]",
+            (cause, operation),
+            {"code": operation.code, "__module__": __name__, "__doc__": operation.__doc__},
+        )
+        made = _combined.setdefault((operation, cause), made)
+    return made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import overload
 
 from pydantic import BaseModel, ConfigDict
@@ -13,6 +12,9 @@ from ..contract.models import ModelSpec
 from ..contract.responses import RealtimeQuota
 from ..errors import DecartSDKError, InvalidInputError, ModelsResolveError, RealtimeQuotaError
 from .caller import Caller, nonsense, parse_json
+
+
+Names = list[str] | list[ModelSpec] | list[ModelSpec | str] | tuple[ModelSpec | str, ...]
 
 
 class _Resolved(BaseModel):
@@ -30,15 +32,13 @@ class ModelsApi:
     @overload
     async def resolve(self, model: ModelSpec | str) -> str: ...
     @overload
-    async def resolve(self, model: Sequence[ModelSpec | str]) -> dict[str, str]: ...
-    async def resolve(
-        self, model: ModelSpec | str | Sequence[ModelSpec | str]
-    ) -> str | dict[str, str]:
+    async def resolve(self, model: Names) -> dict[str, str]: ...
+    async def resolve(self, model: ModelSpec | str | Names) -> str | dict[str, str]:
         """Ask which canonical id a name stands for now (``POST /v1/models/resolve``).
 
         Parameters
         ----------
-        model : str, ModelSpec or sequence of them
+        model : str or ModelSpec, or a list or tuple of them
             One name, or several in one request.
 
         Returns

@@ -79,7 +79,7 @@ def merge(
             field="model",
             hint='Pass model="lucy-image-2", or models.video("lucy-2.1") for the queue.',
         )
-    split = {name: given.pop(name) for name in CONTROLS if name in given}
+    split: dict[str, Any] = {name: given.pop(name) for name in CONTROLS if name in given}
     for name in split:
         if name not in controls:
             raise InvalidInputError(
