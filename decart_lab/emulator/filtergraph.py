@@ -14,13 +14,15 @@ look can be tried with ``ffmpeg -vf`` and pasted here. Placeholders make a strin
     A number that the seed picks from a range.
 ``{seed}``
     A whole number from the seed, for the noise generators.
+``{w}``, ``{h}``, ``{fps}``
+    The frame's size and rate, for filters that generate pictures.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -30,32 +32,35 @@ import av.filter
 from av.filter.context import FilterContext
 
 UNIT_HEIGHT: Final = 704  # the height at which one unit is one pixel
+SOURCES: Final = frozenset({"color", "gradients"})  # filters that read nothing
+SINKS: Final = frozenset({"nullsink"})
 TIME_BASE: Final = Fraction(1, 90_000)
 
 _PLACEHOLDER: Final = re.compile(
-    r"\{(?:(?P<u>[\d.]+)u|(?P<px>[\d.]+)px|(?P<lo>-?[\d.]+)~(?P<hi>-?[\d.]+)|(?P<seed>seed))\}"
+    r"\{(?:(?P<u>[\d.]+)u|(?P<px>[\d.]+)px|(?P<lo>-?[\d.]+)~(?P<hi>-?[\d.]+)|(?P<name>[a-z]+))\}"
 )
 _LABEL: Final = re.compile(r"\[(\w+)\]")
 
 
-def fill(graph: str, *, height: int, seed: int) -> str:
+def fill(graph: str, width: int, height: int, fps: Fraction, seed: int) -> str:
     """Replace the placeholders of a graph string.
 
     Examples
     --------
-    >>> fill("gblur={2u},pixelize=w={16px}", height=352, seed=0)
-    'gblur=1,pixelize=w=8'
+    >>> fill("gblur={2u},pixelize=w={16px},scale={w}:{h}", 640, 352, Fraction(25), seed=0)
+    'gblur=1,pixelize=w=8,scale=640:352'
     """
     dice = random.Random(seed)  # noqa: S311 - texture, not secrets
     unit = height / UNIT_HEIGHT
+    facts = {"w": str(width), "h": str(height), "fps": f"{fps.numerator}/{fps.denominator}"}
 
     def value(match: re.Match[str]) -> str:
         if match["u"]:
             return f"{float(match['u']) * unit:.4g}"
         if match["px"]:
             return str(max(1, round(float(match["px"]) * unit)))
-        if match["seed"]:
-            return str(dice.randrange(1, 1_000_000))
+        if match["name"]:
+            return facts[match["name"]] if match["name"] in facts else str(dice.randrange(1, 10**6))
         return f"{dice.uniform(float(match['lo']), float(match['hi'])):.4f}"
 
     return _PLACEHOLDER.sub(value, graph)
@@ -78,8 +83,11 @@ def parse(graph: str) -> list[Step]:
 
     Examples
     --------
-    >>> [(step.name, step.reads, step.writes) for step in parse("split[a][b];[a]negate[c];[c][b]blend")]
-    [('split', ('in',), ('a', 'b')), ('negate', ('a',), ('c',)), ('blend', ('c', 'b'), ('out',))]
+    >>> for step in parse("split[a][b];[a]negate[c];[c][b]blend"):
+    ...     print(step.name, step.reads, step.writes)
+    split ('in',) ('a', 'b')
+    negate ('a',) ('c',)
+    blend ('c', 'b') ('out',)
     """
     steps: list[Step] = []
     for chain in _split(graph, ";"):
@@ -98,11 +106,49 @@ def parse(graph: str) -> list[Step]:
             name, _, options = text.partition("=")
             last = position == len(parts) - 1
             output = "out" if last else f"_{len(steps)}"
-            steps.append(
-                Step(name, options, tuple(reads) or (link,), tuple(writes) or (output,))
-            )
+            if not reads and name not in SOURCES:
+                reads = [link]
+            if not writes and name not in SINKS:
+                writes = [output]
+            steps.append(Step(name, options, tuple(reads), tuple(writes)))
+            if not writes:
+                break
             link = steps[-1].writes[0]
     return steps
+
+
+def compose(*parts: tuple[str, float]) -> list[Step]:
+    """Put graphs behind each other, each mixed over its own input at an opacity.
+
+    Parameters
+    ----------
+    *parts : (str, float)
+        Graph strings, filled; and how much of their result is seen, 0 to 1.
+
+    Examples
+    --------
+    >>> [step.name for step in compose(("negate", 1.0), ("hue=h=40", 0.5))]
+    ['negate', 'split', 'hue', 'blend', 'null']
+    """
+    steps: list[Step] = []
+    link = "in"
+    for number, (graph, opacity) in enumerate(parts):
+        names = {"in": link, "out": f"{number}", "side": "side"}
+        mixed = opacity < 1
+        if mixed:
+            steps.append(Step("split", "", (link,), (f"{number}under", f"{number}before")))
+            names |= {"in": f"{number}under", "out": f"{number}over"}
+        for step in parse(graph):
+            reads, writes = (
+                tuple(names.get(label, f"{number}{label}") for label in labels)
+                for labels in (step.reads, step.writes)
+            )
+            steps.append(Step(step.name, step.options, reads, writes))
+        if mixed:
+            both = (f"{number}over", f"{number}before")
+            steps.append(Step("blend", f"all_opacity={opacity:.3f}", both, (f"{number}",)))
+        link = f"{number}"
+    return [*steps, Step("null", "", (link,), ("out",))]
 
 
 def _split(text: str, separator: str) -> list[str]:
@@ -124,73 +170,69 @@ class Pump:
 
     Parameters
     ----------
-    graph : str
-        Without placeholders.
+    steps : list of Step
+        What :func:`parse` or :func:`compose` returned; it reads ``in`` and writes ``out``.
     width, height : int
-        Size of the frames, which are yuv420p.
+        Size of the frames that go in.
     fps : Fraction
         Their rate; the presentation times that time-dependent filters see follow from it.
+    format : str
+        Their pixel format. What comes out is always yuv420p.
     side : av.VideoFrame, optional
-        A still that the graph reads as ``[side]``, such as a colour table.
-    threads : int
-        Threads per filter. The result does not depend on it.
+        A still that the graph reads as ``side``, such as a colour table.
     """
 
     def __init__(
         self,
-        graph: str,
+        steps: list[Step],
         width: int,
         height: int,
         fps: Fraction,
         *,
+        format: str = "yuv420p",  # noqa: A002 - FFmpeg's and PyAV's word for it
         side: av.VideoFrame | None = None,
-        threads: int = 1,
     ) -> None:
-        self._tick = int(1 / fps / TIME_BASE)
+        self._tick = round(1 / fps / TIME_BASE)
         self._pushed = 0
         self._graph = av.filter.Graph()
-        self._graph.threads = threads
-        yuv = av.VideoFormat("yuv420p", width, height)
+        # One thread per graph: jobs run beside each other, and each gets the same bytes anywhere.
+        self._graph.threads = 1
         self._source = self._graph.add_buffer(
-            width=width, height=height, format=yuv, time_base=TIME_BASE
+            width=width, height=height, format=av.VideoFormat(format), time_base=TIME_BASE
         )
-        self._side: FilterContext | None = None
         ends: dict[str, tuple[FilterContext, int]] = {"in": (self._source, 0)}
+        still: FilterContext | None = None
         if side is not None:
-            self._side = self._graph.add_buffer(
+            still = self._graph.add_buffer(
                 width=side.width, height=side.height, format=side.format, time_base=TIME_BASE
             )
-            ends["side"] = (self._side, 0)
-        # A label may be read before the chain that writes it: create first, link afterwards.
-        made = []
-        for step in parse(graph):
-            context = self._graph.add(step.name, step.options or None)
-            made.append((step, context))
+            ends["side"] = (still, 0)
+        # A label may be read before the chain that writes it: make all first, then link.
+        made = [(step, self._graph.add(step.name, step.options or None)) for step in steps]
+        for step, context in made:
             ends |= {label: (context, index) for index, label in enumerate(step.writes)}
         for step, context in made:
             for index, label in enumerate(step.reads):
                 source, output = ends[label]
                 source.link_to(context, output, index)
-        self._sink = self._graph.add("buffersink")
         shape = self._graph.add("format", "yuv420p")
+        self._sink = self._graph.add("buffersink")
         source, output = ends["out"]
         source.link_to(shape, output, 0)
         shape.link_to(self._sink)
         self._graph.configure(auto_buffer=False)
-        if self._side is not None and side is not None:
+        if still is not None and side is not None:
             side.pts, side.time_base = 0, TIME_BASE
-            self._side.push(side)
-            self._side.push(None)
+            still.push(side)
+            still.push(None)
 
-    def push(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
-        """Give one frame; yield those that are ready."""
-        frame.pts, frame.time_base = self._pushed * self._tick, TIME_BASE
-        self._pushed += 1
-        self._source.push(frame)
-        yield from self._ready()
-
-    def finish(self) -> Iterator[av.VideoFrame]:
-        """Say that there are no more; yield the rest."""
+    def run(self, frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+        """Push every frame; yield what comes out, as soon as it does."""
+        for frame in frames:
+            frame.pts, frame.time_base = self._pushed * self._tick, TIME_BASE
+            self._pushed += 1
+            self._source.push(frame)
+            yield from self._ready()
         self._source.push(None)
         yield from self._ready()
 
