@@ -24,7 +24,9 @@ _SHAPES: Final = (
 )
 
 
-def encode_array(array: npt.NDArray[Any], out: Path, *, field: str) -> bytes | None:
+def encode_array(
+    array: npt.NDArray[Any], out: Path, *, field: str
+) -> tuple[bytes | None, tuple[str, ...]]:
     """Encode an array: a picture is returned as PNG, a clip is written to ``out``.
 
     Parameters
@@ -39,8 +41,10 @@ def encode_array(array: npt.NDArray[Any], out: Path, *, field: str) -> bytes | N
 
     Returns
     -------
-    bytes or None
+    content : bytes or None
         The PNG; None when a clip was written.
+    done : tuple of str
+        What was decided on the way, in words: the rate of a clip, an odd line cut off.
 
     Raises
     ------
@@ -55,13 +59,16 @@ def encode_array(array: npt.NDArray[Any], out: Path, *, field: str) -> bytes | N
             f"An array of shape {shape} is neither a picture nor a clip.", field=field, hint=_SHAPES
         )
     if len(shape) < 4:
-        return png_bytes(Image.fromarray(_eight_bit(array, field)))
+        return png_bytes(Image.fromarray(_eight_bit(array, field))), ()
     height, width = shape[1] - shape[1] % 2, shape[2] - shape[2] % 2
     # Crisper than for results: what is sent should be what was given.
     with VideoWriter(out, width, height, ARRAY_FPS, crf=12) as writer:
         for frame in array:
             writer.write(_eight_bit(frame, field)[:height, :width])
-    return None
+    done: tuple[str, ...] = (f"encode at {ARRAY_FPS:g} fps",)
+    if (height, width) != shape[1:3]:
+        done = (f"crop {width}x{height} at 0,0", *done)
+    return None, done
 
 
 def _fits(shape: tuple[int, ...]) -> bool:
@@ -78,17 +85,22 @@ def _fits(shape: tuple[int, ...]) -> bool:
 def _eight_bit(array: npt.NDArray[Any], field: str) -> npt.NDArray[np.uint8]:
     import numpy as np
 
+    result: npt.NDArray[np.uint8]
     if array.dtype == np.uint8:
-        return np.ascontiguousarray(array)
-    if array.dtype == np.bool_:
-        return np.where(array, np.uint8(255), np.uint8(0))
-    if array.dtype.kind == "f":
+        result = np.ascontiguousarray(array)
+    elif array.dtype == np.bool_:
+        result = array.astype(np.uint8) * np.uint8(255)
+    elif array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
-        if low >= 0 and high <= 1:  # false for NaN as well
-            return np.rint(array * 255).astype(np.uint8)
+        if not (low >= 0 and high <= 1):  # this way round NaN is refused as well
+            raise InvalidInputError(
+                f"An array of floats holds values from {low:g} to {high:g}.",
+                field=field,
+                hint=_SHAPES,
+            )
+        result = np.rint(array * 255).astype(np.uint8)
+    else:
         raise InvalidInputError(
-            f"An array of floats holds values from {low:g} to {high:g}.", field=field, hint=_SHAPES
+            f"An array of type {array.dtype} is not a picture.", field=field, hint=_SHAPES
         )
-    raise InvalidInputError(
-        f"An array of type {array.dtype} is not a picture.", field=field, hint=_SHAPES
-    )
+    return result

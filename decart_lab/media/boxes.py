@@ -26,13 +26,17 @@ def check_mp4(file: BinaryIO, size: int) -> int:
         Degrees the first video track is to be turned clockwise for display: 0, 90, 180 or 270.
     """
     turn: int | None = None
+    pictures = False
     for kind, start, end in _boxes(file, 0, size):
         if end > size:
             raise ValueError(_CUT)
         if kind == b"moov":
             turn = _turn(file, start, end)
+        pictures = pictures or kind in (b"mdat", b"moof")
     if turn is None:
         raise ValueError("holds no index (moov), so that it cannot be played: it is cut off")
+    if not pictures:
+        raise ValueError("holds an index and nothing else: it is cut off")
     return turn
 
 

@@ -9,7 +9,6 @@ file, and 53 KB of MP4 became 3 GB of RGB, before these rules.
 from __future__ import annotations
 
 import io
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,19 +19,31 @@ from .limits import MAX_CLIP_PIXELS
 from .sniff import ACCEPTED, HEAD_BYTES, Format, looks_like, sniff
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from av.video.stream import VideoStream
 
+# What cameras, phones, browsers and editors write. The demuxer knows hundreds more, and old
+# decoders are where the holes are.
+VIDEO_CODECS: Final = (
+    "h264", "hevc", "vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav1d", "mpeg4", "mjpeg",
+    "prores",
+)  # fmt: skip
+SOUND_CODECS: Final = (
+    "aac", "mp3float", "mp3", "opus", "libopus", "vorbis", "flac", "alac", "ac3", "eac3",
+    "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_f32le", "amrnb", "amrwb",
+)  # fmt: skip
 _DEMUXERS: Final = {"mp4": "mov", "mov": "mov", "webm": "matroska"}
 _FIX: Final = "Convert it to MP4 (H.264), for example with ffmpeg, and try again."
 
 
 @contextmanager
-def opened(source: Path | bytes) -> Iterator[BinaryIO]:
-    """Open a path or wrap bytes, as one binary file."""
+def opened(source: Path | bytes, *, buffering: int = -1) -> Iterator[BinaryIO]:
+    """Open a path or wrap bytes, as one binary file; unbuffered files read what is asked only."""
     if isinstance(source, bytes):
         yield io.BytesIO(source)
         return
-    with source.open("rb") as file:
+    with source.open("rb", buffering=buffering) as file:
         yield file
 
 
@@ -61,14 +72,16 @@ def demuxed(file: BinaryIO, kind: Format, *, name: str, field: str) -> Iterator[
     """Open a container for reading; whatever goes wrong inside becomes a MediaError."""
     import av
 
-    logging.getLogger("libav").setLevel(logging.CRITICAL)
     file.seek(0)
     try:
         with av.open(
             file,
             "r",
             format=_DEMUXERS[kind.name],
-            options={"max_pixels": str(MAX_CLIP_PIXELS)},
+            options={
+                "max_pixels": str(MAX_CLIP_PIXELS),
+                "codec_whitelist": ",".join((*VIDEO_CODECS, *SOUND_CODECS)),
+            },
             io_open=_refuse,
             metadata_errors="replace",
         ) as container:
@@ -77,6 +90,25 @@ def demuxed(file: BinaryIO, kind: Format, *, name: str, field: str) -> Iterator[
         raise MediaError(
             f"{name} cannot be read as {kind.name}: {error.strerror}.", field=field, hint=_FIX
         ) from error
+
+
+def main_video(container: InputContainer) -> VideoStream | None:
+    """Return the first stream of moving pictures in an accepted codec; a cover is none."""
+    from av.stream import Disposition
+
+    for stream in container.streams.video:
+        cover = Disposition.attached_pic in Disposition(stream.disposition)
+        if not cover and stream.codec_context and stream.codec_context.name in VIDEO_CODECS:
+            return stream
+    return None
+
+
+def main_sound(container: InputContainer) -> AudioStream | None:
+    """Return the first sound track in an accepted codec."""
+    for stream in container.streams.audio:
+        if stream.codec_context and stream.codec_context.name in SOUND_CODECS:
+            return stream
+    return None
 
 
 def _refuse(*_: object) -> NoReturn:

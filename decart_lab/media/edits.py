@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, MediaError
 from .image import open_image, png_bytes
 from .probe import Probe
-from .video import VideoWriter, read_frames
+from .video import VideoWriter, read_frames, to_rgb
 
 if TYPE_CHECKING:
     import av
+    from PIL import Image
 
 _DEFAULT_FPS = 25.0
 
@@ -144,6 +145,18 @@ def edit_image(source: Path | bytes, edits: Sequence[Edit]) -> bytes:
         elif isinstance(edit, Resize):
             image = image.resize((edit.width, edit.height), Image.Resampling.LANCZOS)
     return png_bytes(image)
+
+
+def first_frame(path: Path, found: Probe, edits: Sequence[Edit]) -> Image.Image:
+    """Return what an edited clip begins with, without editing all of it."""
+    from PIL import Image
+
+    start_s, end_s = _window(edits)
+    frames = read_frames(path, start_s=start_s, end_s=end_s)
+    frame = next(_shaped(frames, edits, found), None)
+    if frame is None:
+        raise MediaError("The part that is left of the clip holds no frame.", field="trim")
+    return Image.fromarray(to_rgb(frame))
 
 
 def edit_clip(path: Path, found: Probe, edits: Sequence[Edit], out: Path) -> None:

@@ -7,97 +7,29 @@ block: call it in a thread.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
-import weakref
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from ..errors import InvalidInputError, MediaError
 from . import limits, temp
-from .edits import edit_clip, edit_image, preview
-from .probe import Probe, clip, missing_file, probe, regular_file, show_name
+from .demux import identify
+from .prepared import PreparedInput, owned, stamp
+from .probe import clip, probe, regular_file, show_name
+from .sniff import HEAD_BYTES
 
 if TYPE_CHECKING:
     from .media import Media
+
+__all__ = ["PreparedInput", "prepare"]
 
 Fetch = Callable[[str], "Path | bytes"]
 Wanted = Literal["image", "video", "any"]
 
 _CHUNK = 2**20
-
-
-@dataclass(frozen=True)
-class PreparedInput:
-    """An input that was looked at and found good.
-
-    Temporary files belong to it: they last as long as it does.
-
-    Parameters
-    ----------
-    label : str
-        A short printable name, for tables and file names in forms.
-    probe : Probe
-        What is in it.
-    path : Path or None
-        Where it lies, if it is a file.
-    content : bytes or None
-        What it holds, if it is in memory.
-    edits : tuple of str
-        What was done to it before upload, in words.
-    """
-
-    label: str
-    probe: Probe
-    path: Path | None = None
-    content: bytes | None = field(default=None, repr=False)
-    edits: tuple[str, ...] = ()
-    _stamp: tuple[int, int] | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def size_bytes(self) -> int:
-        """Size of what is sent."""
-        return self.probe.size_bytes
-
-    @property
-    def mime(self) -> str:
-        """Media type of what is sent."""
-        return self.probe.mime
-
-    @cached_property
-    def sha256(self) -> str:
-        """SHA-256 of what is sent, in hexadecimal; read at the first use, then kept."""
-        with self.open() as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
-    def open(self) -> io.BufferedReader | io.BytesIO:
-        """Open the content for one reader, from its start.
-
-        Raises
-        ------
-        InvalidInputError
-            The file was changed or removed since it was checked.
-        """
-        if self.path is None:
-            return io.BytesIO(self.content or b"")
-        try:
-            file = self.path.open("rb")
-        except OSError as error:
-            raise InvalidInputError(
-                f"{self.label} can no longer be opened: {error.strerror}.",
-                hint="Leave inputs in place until the run is over.",
-            ) from error
-        if self._stamp is not None and _stamp(os.fstat(file.fileno())) != self._stamp:
-            file.close()
-            raise InvalidInputError(
-                f"{self.label} was changed after it was checked.",
-                hint="Prepare it again, and leave inputs alone until the run is over.",
-            )
-        return file
 
 
 def prepare(
@@ -182,7 +114,14 @@ def _of_text(value: str, field: str, fetch: Fetch | None) -> PreparedInput:
                 field=field,
                 hint="Give an http or https address, or the path of a file.",
             )
-        return _of_path(Path(value).expanduser(), field)
+        if not value.strip():
+            raise InvalidInputError(
+                f"{field} is an empty text.", field=field, hint="Give the path of a file."
+            )
+        path = Path(value)
+        with suppress(RuntimeError):  # "~" of a user that does not exist
+            path = path.expanduser()
+        return _of_path(path, field)
     if fetch is None:
         raise InvalidInputError(
             f"{field} is an address, and addresses are not fetched here.",
@@ -195,15 +134,11 @@ def _of_text(value: str, field: str, fetch: Fetch | None) -> PreparedInput:
     return _of_bytes(found, f"{field} (fetched)", field)
 
 
-def _of_path(path: Path, field: str, label: str | None = None) -> PreparedInput:
-    if "\0" in str(path):
-        raise missing_file(Path(str(path).replace("\0", "?")), field=field)
+def _of_path(path: Path, field: str) -> PreparedInput:
     before = regular_file(path, field=field)
     found = probe(path, field=field)
     # Absolute, because a notebook may change its folder before the file is sent.
-    return PreparedInput(
-        label or show_name(path), found, path=path.absolute(), _stamp=_stamp(before)
-    )
+    return PreparedInput(show_name(path), found, path=path.absolute(), _stamp=stamp(before))
 
 
 def _of_bytes(content: bytes, label: str, field: str) -> PreparedInput:
@@ -216,49 +151,67 @@ def _of_file(file: Any, field: str) -> PreparedInput:
     label = show_name(Path(name)) if isinstance(name, str) and name else f"{field} (file)"
     held = bytearray()
     target: Path | None = None
-    sink: BinaryIO | None = None
-    total = 0
-    try:
-        while block := file.read(_CHUNK):
-            if not isinstance(block, bytes):
-                raise InvalidInputError(
-                    f"{field} is a file opened as text.",
-                    field=field,
-                    hint='Open it with open(path, "rb").',
-                )
-            total += len(block)
-            if total > limits.MAX_CLIP_BYTES:
-                raise MediaError(
-                    f"{label} gives more than {limits.MAX_CLIP_BYTES / 1e6:,.0f} MB.", field=field
-                )
+    with ExitStack() as stack:
+        sink: BinaryIO | None = None
+        for block in _blocks(file, label, field):
             held += block
             if sink is None and len(held) > limits.SPOOL_IN_MEMORY_BYTES:
                 target = temp.new_path(".spooled")
-                sink = target.open("xb")
+                stack.callback(temp.remove, target)
+                sink = stack.enter_context(target.open("xb"))
             if sink is not None:
                 sink.write(held)
                 held.clear()
-    except BaseException as error:
-        if sink is not None and target is not None:
-            sink.close()
-            temp.remove(target)
-        if isinstance(error, (OSError, ValueError)) and not isinstance(error, InvalidInputError):
+        if sink is None or target is None:
+            return _of_bytes(bytes(held), label, field)
+        sink.close()
+        prepared = owned(target, label, field)
+        stack.pop_all()  # the file belongs to the prepared input now
+        return prepared
+
+
+def _blocks(file: Any, label: str, field: str) -> Iterator[bytes]:
+    """Read to the end; what is not media, or too much of it, is refused on the way."""
+    total = 0
+    head = b""
+    most = limits.MAX_CLIP_BYTES
+    while True:
+        try:
+            block = file.read(_CHUNK)
+        except (OSError, ValueError) as error:
             raise InvalidInputError(
                 f"{label} cannot be read: {type(error).__name__}.",
                 field=field,
                 hint='Pass a file that is open for reading, as open(path, "rb") gives it.',
             ) from error
-        raise
-    if sink is None or target is None:
-        return _of_bytes(bytes(held), label, field)
-    sink.close()
-    return _owned(target, label, field)
+        if not block and not isinstance(block, str):
+            return
+        if not isinstance(block, bytes):
+            what = "text" if isinstance(block, str) else type(block).__name__
+            raise InvalidInputError(
+                f"{label} gives {what}, not bytes.",
+                field=field,
+                hint='Open it with open(path, "rb").',
+            )
+        if len(head) < HEAD_BYTES:
+            head += block[:HEAD_BYTES]
+            if len(head) >= HEAD_BYTES:
+                kind = identify(io.BytesIO(head), name=label, field=field)
+                most = limits.MAX_PICTURE_BYTES if kind.kind == "image" else most
+        total += len(block)
+        if total > most:
+            raise MediaError(
+                f"{label} gives more than {most / 1e6:,.0f} MB.",
+                field=field,
+                hint="Make it smaller first.",
+            )
+        yield block
 
 
 def _of_pillow(image: Any, field: str) -> PreparedInput:
     from PIL import Image, ImageOps
 
-    from .image import decoding
+    from .image import decoding, png_bytes
 
     if not isinstance(image, Image.Image):
         raise InvalidInputError(
@@ -277,8 +230,6 @@ def _of_pillow(image: Any, field: str) -> PreparedInput:
         upright = ImageOps.exif_transpose(image)
         if upright.mode not in ("L", "RGB", "RGBA"):
             upright = upright.convert("RGBA" if "transparency" in upright.info else "RGB")
-        from .image import png_bytes
-
         content = png_bytes(upright)
     return _of_bytes(content, label, field)
 
@@ -287,38 +238,15 @@ def _of_array(array: Any, field: str) -> PreparedInput:
     from .arrays import encode_array
 
     target = temp.new_path(".mp4")
-    content = encode_array(array, target, field=field)
+    label = f"{field} (array)"
+    content, done = encode_array(array, target, field=field)
     if content is not None:
-        return _of_bytes(content, f"{field} (array)", field)
-    return _owned(target, f"{field} (array)", field)
+        return _of_bytes(content, label, field)
+    return owned(target, label, field, edits=done)
 
 
 def _of_media(media: Media, field: str) -> PreparedInput:
     if not media.edits:
         return _of_path(media.path, field)
-    done = tuple(str(edit) for edit in media.edits)
-    found = probe(media.path, field=field)
-    label = show_name(media.path)
-    preview(found, media.edits)
-    if found.kind == "image":
-        content = edit_image(media.path, media.edits)
-        return PreparedInput(label, probe(content, field=field), content=content, edits=done)
-    target = temp.new_path(".mp4")
-    edit_clip(media.path, found, media.edits, target)
-    return _owned(target, label, field, edits=done)
-
-
-def _owned(path: Path, label: str, field: str, edits: tuple[str, ...] = ()) -> PreparedInput:
-    """Take a temporary file over: it goes when the prepared input does, or is refused."""
-    try:
-        found = probe(path, field=field)
-    except MediaError:
-        temp.remove(path)
-        raise
-    prepared = PreparedInput(label, found, path=path, edits=edits, _stamp=_stamp(path.stat()))
-    weakref.finalize(prepared, temp.remove, path)
-    return prepared
-
-
-def _stamp(found: os.stat_result) -> tuple[int, int]:
-    return found.st_size, found.st_mtime_ns
+    probe(media.path, field=field)  # so that what is wrong with the file names this field
+    return media.edited

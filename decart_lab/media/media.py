@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import InvalidInputError, MediaError
 from . import limits, temp
-from .edits import Crop, Edit, Resize, Trim, preview
+from .edits import Crop, Edit, Resize, Trim, first_frame, preview
 from .image import open_image
-from .inputs import PreparedInput, prepare
+from .inputs import prepare
+from .prepared import PreparedInput, apply_edits
 from .probe import Probe, probe, show_name
 from .sniff import FORMATS, Kind
 from .video import poster, read_frames, to_rgb
@@ -133,9 +134,9 @@ class Media:
         return preview(probe(self.path), self.edits)
 
     @cached_property
-    def prepared(self) -> PreparedInput:
-        """The content with the edits applied, made at the first use."""
-        return prepare(self)
+    def edited(self) -> PreparedInput:
+        """The content with the edits applied; made at the first use, gone with this object."""
+        return apply_edits(self.path, self.edits)
 
     def crop(self, left: int, top: int, width: int, height: int) -> Self:
         """Return Media of a rectangle of this one, in pixels; applied when it is needed.
@@ -163,7 +164,7 @@ class Media:
 
     def read(self) -> bytes:
         """Return the content as bytes, edits applied."""
-        with self.prepared.open() as file:
+        with prepare(self).open() as file:
             return file.read()
 
     def save(self, dest: str | Path) -> Path:
@@ -184,7 +185,7 @@ class Media:
         InvalidInputError
             It cannot be written there.
         """
-        source = self.prepared
+        source = prepare(self)
         target = Path(dest).expanduser()
         if target.is_dir():
             suffix = next(f.suffix for f in FORMATS if f.mime == source.mime)
@@ -207,11 +208,13 @@ class Media:
 
     def to_pil(self) -> Image.Image:
         """Return the picture, or a clip's first frame, as an upright RGB Pillow image."""
-        source = self._source()
-        if self.kind == "image":
-            return open_image(source)
-        assert isinstance(source, Path)
-        return poster(source)
+        if self.kind == "video":
+            if self.edits:
+                return first_frame(self.path, probe(self.path), self.edits)
+            return poster(self.path)
+        if self.edits:
+            return open_image(self.edited.content or b"")
+        return open_image(self.path)
 
     def to_numpy(self, *, frames: int | None = None, every: int = 1) -> npt.NDArray[np.uint8]:
         """Return the pixels.
@@ -239,8 +242,8 @@ class Media:
             return np.asarray(self.to_pil())
         if every < 1 or (frames is not None and frames < 1):
             raise InvalidInputError("frames and every must be at least 1.", field="frames")
-        source = self._source()
-        assert isinstance(source, Path)
+        source = self.edited.path if self.edits else self.path
+        assert source is not None  # edited clips are files
         frame_bytes = self.width * self.height * 3
         most = limits.MAX_ARRAY_BYTES // frame_bytes
         known = -(-(self.frames or 0) // every)
@@ -280,13 +283,6 @@ class Media:
     def _edited(self, edit: Edit) -> Self:
         edit.after(self.probe)
         return replace(self, edits=(*self.edits, edit))
-
-    def _source(self) -> Path | bytes:
-        """Return the content, edits applied, as a path or bytes."""
-        if not self.edits:
-            return self.path
-        prepared = self.prepared
-        return prepared.path if prepared.path is not None else prepared.content or b""
 
     def _too_large(self, count: int, frame_bytes: int) -> MediaError:
         return MediaError(

@@ -10,14 +10,20 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from ..errors import InvalidInputError, MediaError
 from . import limits
 from .boxes import check_mp4, check_webm
-from .demux import demuxed, identify, opened
+from .demux import demuxed, identify, main_sound, main_video, opened
 from .headers import READERS
 from .sniff import WEBM, Format, Kind
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+# A decoder's name is not always its codec's.
+_CODEC_NAMES: Final = {"libdav1d": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class Probe:
     codec : str or None
         Name of the video codec, such as ``h264``; None for pictures.
     has_audio : bool
-        Whether there is a sound track.
+        Whether there is a sound track that can be decoded.
     size_bytes : int
         Size of the file.
     rotation : int
@@ -89,7 +95,7 @@ def probe(source: Path | bytes, *, field: str = "data") -> Probe:
         size = regular_file(source, field=field).st_size
         name = show_name(source)
     try:
-        with opened(source) as file:
+        with opened(source, buffering=0) as file:
             return probe_open(file, size, name=name, field=field)
     except OSError as error:
         raise unreadable(name, error, field=field) from error
@@ -129,7 +135,8 @@ def regular_file(path: Path, *, field: str) -> os.stat_result:
     try:
         found = path.stat()
     except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+        # A part that is no folder, or a text too long for a name, is a file that is not there too.
+        if isinstance(error, PermissionError):
             raise unreadable(name, error, field=field) from error
         raise missing_file(path, field=field) from error
     if stat.S_ISDIR(found.st_mode):
@@ -146,9 +153,9 @@ def regular_file(path: Path, *, field: str) -> os.stat_result:
 def missing_file(path: Path, *, field: str) -> InvalidInputError:
     """Make the error for a file that is not there, naming where it was looked for."""
     return InvalidInputError(
-        f"There is no such file, looked for at {clip(str(path.absolute()), 300)}: missing file.",
+        f"{field} names a missing file: {clip(str(path.absolute()), 300)}.",
         field=field,
-        hint=f"Check the path; the notebook's folder is {clip(str(Path.cwd()), 300)}.",
+        hint="Check the path; a relative one is taken from the folder of the notebook.",
     )
 
 
@@ -194,11 +201,13 @@ def _clip(file: BinaryIO, size: int, kind: Format, *, name: str, field: str) -> 
     else:
         rotation = check_mp4(file, size)
     with demuxed(file, kind, name=name, field=field) as container:
-        if not container.streams.video:
+        stream = main_video(container)
+        if stream is None:
             raise MediaError(
-                f"{name} has no picture, only sound.", field=field, hint="Give a clip or a picture."
+                f"{name} holds no video that can be decoded here{_codecs(container)}.",
+                field=field,
+                hint="Convert it to MP4 (H.264).",
             )
-        stream = container.streams.video[0]
         width, height = stream.width, stream.height
         rate = stream.average_rate or stream.guessed_rate
         duration = None
@@ -215,8 +224,8 @@ def _clip(file: BinaryIO, size: int, kind: Format, *, name: str, field: str) -> 
             fps=float(rate) if rate else None,
             frames=stream.frames or None,
             duration_s=duration,
-            codec=stream.codec_context.name if stream.codec_context else None,
-            has_audio=bool(container.streams.audio),
+            codec=_CODEC_NAMES.get(stream.codec_context.name, stream.codec_context.name),
+            has_audio=main_sound(container) is not None,
             size_bytes=size,
             rotation=rotation,
         )
@@ -224,10 +233,16 @@ def _clip(file: BinaryIO, size: int, kind: Format, *, name: str, field: str) -> 
     return found
 
 
+def _codecs(container: InputContainer) -> str:
+    """Name what there is instead, for the message."""
+    names = [s.codec_context.name if s.codec_context else s.type for s in container.streams]
+    return f" (only {clip(', '.join(names), 60)})" if names else ""
+
+
 def _check_clip(found: Probe, *, name: str, field: str) -> None:
     sides = f"{found.width} x {found.height}"
-    if found.codec is None or not found.width or not found.height:
-        problem = "holds a codec that cannot be decoded here"
+    if not found.width or not found.height:
+        problem = "does not say how large its frames are"
         hint = "Convert it to MP4 (H.264)."
     elif (
         max(found.width, found.height) > limits.MAX_CLIP_SIDE

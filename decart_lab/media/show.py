@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from ..errors import DecartSDKError
 from .image import thumbnail
+from .inputs import prepare
 from .probe import clip
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 SHOWN_PIXELS: Final = 640
 EMBED_BYTES: Final = 1_500_000
+EDIT_S: Final = 30.0  # a longer clip is not encoded merely to be looked at
 _PLAYED: Final = {"h264", "vp8", "vp9", "av1"}  # what browsers decode
 _MUTED: Final = "color:var(--jp-ui-font-color2,#616161)"
 
@@ -52,7 +54,10 @@ def _picture(media: Media) -> str:
 
 def _clip(media: Media) -> str:
     still = thumbnail(media.to_pil(), SHOWN_PIXELS)
-    source = media.prepared
+    if media.edits and (media.duration_s or 0) > EDIT_S:
+        note = "It is long: save() makes the edited clip."
+        return f'{_image(still, media)}<div style="{_MUTED}">{note}</div>'
+    source = prepare(media)
     if source.size_bytes <= EMBED_BYTES and source.probe.codec in _PLAYED:
         width, height = _fit(media)
         return (
@@ -60,7 +65,7 @@ def _clip(media: Media) -> str:
             f'style="max-width:100%;height:auto" poster="{_data("image/webp", still)}" '
             f'src="{_data(source.mime, media.read())}"></video>'
         )
-    where = _relative(media.path)
+    where = _relative(source.path or media.path)
     return (
         f"{_image(still, media)}<div>"
         f'<a href="{escape(quote(where), quote=True)}" target="_blank" rel="noopener">'

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 _lock = threading.Lock()
@@ -31,8 +32,10 @@ def new_path(suffix: str) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Delete one file, if it is still there."""
-    path.unlink(missing_ok=True)
+    """Delete one file of ours, if it is still there; after a fork, a parent's is not ours."""
+    if path.parent == _folders.get(os.getpid()):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 @atexit.register

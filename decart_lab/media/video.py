@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import MediaError
+from ..errors import InvalidInputError, MediaError
 from . import limits
-from .demux import demuxed, identify, opened
+from .demux import demuxed, identify, main_video, opened
 from .probe import Probe, probe, show_name
 from .writer import VideoWriter
 
@@ -25,6 +25,7 @@ __all__ = ["VideoWriter", "poster", "read_frames", "to_rgb"]
 
 _TRANSPOSE: Final = {90: ["clock"], 180: ["clock", "clock"], 270: ["cclock"]}
 _BT709: Final = 1
+_BT601: Final = 5
 _UNSPECIFIED: Final = (2, 0)
 
 
@@ -61,6 +62,8 @@ def read_frames(
     MediaError
         It is not a clip, is damaged, or turns out larger than its header said.
     """
+    if fps is not None and not 0 < fps <= 1000:
+        raise InvalidInputError(f"fps must be between 0 and 1000; it is {fps}.", field="fps")
     found = probe(path, field=field)
     if found.kind != "video":
         raise MediaError(
@@ -81,8 +84,8 @@ def to_rgb(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
     lines up, BT.601 below.
     """
     matrix = frame.colorspace
-    if matrix in _UNSPECIFIED and frame.format.name != "rgb24":
-        matrix = _BT709 if frame.height >= 720 else 5
+    if matrix in _UNSPECIFIED and not frame.format.is_rgb:
+        matrix = _BT709 if frame.height >= 720 else _BT601
         array: Any = frame.to_ndarray(format="rgb24", src_colorspace=matrix)
     else:
         array = frame.to_ndarray(format="rgb24")
@@ -94,7 +97,8 @@ def poster(path: Path, *, field: str = "data") -> Image.Image:
     """Return the first frame of a clip as an upright RGB picture."""
     from PIL import Image
 
-    for frame in read_frames(path, field=field):
+    frame = next(read_frames(path, field=field), None)
+    if frame is not None:
         return Image.fromarray(to_rgb(frame))
     raise MediaError(
         f"{show_name(path)} holds no frame that can be decoded.",
@@ -111,7 +115,8 @@ def _decoded(
     with opened(path) as file:
         kind = identify(file, name=name, field=field)
         with demuxed(file, kind, name=name, field=field) as container:
-            stream = container.streams.video[0]
+            stream = main_video(container)
+            assert stream is not None  # probe saw it
             stream.thread_type = "AUTO"
             stream.codec_context.options = {"max_pixels": str(limits.MAX_CLIP_PIXELS)}
             origin = float((stream.start_time or 0) * (stream.time_base or 0))
@@ -175,8 +180,6 @@ def _at_rate(
     frames: Iterator[av.VideoFrame], fps: float, start_s: float, end_s: float | None
 ) -> Iterator[av.VideoFrame]:
     """Repeat and drop frames so that tick n shows what is on screen at start_s + n / fps."""
-    if not fps > 0:
-        raise ValueError("fps must be greater than 0")
     tick = 0
     shown: av.VideoFrame | None = None
     # Times are kept apart from the frames: whoever is given a frame may stamp it anew.
@@ -184,7 +187,7 @@ def _at_rate(
     for frame in frames:
         time = frame.time or 0.0
         if shown is None:
-            origin = time
+            origin = max(time, start_s)  # the first may have come on screen before the start
         else:
             gap = time - since
         # Half a tick of tolerance: rates that are almost equal must not double a frame.

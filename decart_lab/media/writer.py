@@ -7,15 +7,15 @@ machine is written. The file appears under its name only when it is finished.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from ..errors import MediaError
-from .demux import demuxed, identify, opened
 from .probe import show_name
+from .sound import SOUND_RATE, channels, read_sound
 
 if TYPE_CHECKING:
     import av
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
 _BT709: Final = 1
 _LIMITED: Final = 1
-_UNSPECIFIED: Final = 2
-_AUDIO_RATE: Final = 48_000
-_AUDIO_BITS: Final = 128_000
+_FULL: Final = 2
+_SOUND_BITS: Final = 128_000
 
 
 class VideoWriter:
@@ -45,7 +44,7 @@ class VideoWriter:
     fps : float
         Constant frames per second.
     audio_from : Path, optional
-        A clip whose sound is kept, as AAC, cut where the frames end.
+        A clip whose sound is kept, as AAC, cut where the frames end. One without sound is fine.
     audio_start_s : float
         Where in that clip the sound begins, in seconds.
     metadata : mapping, optional
@@ -60,7 +59,7 @@ class VideoWriter:
     Raises
     ------
     MediaError
-        The size is odd or the frames do not fit it.
+        The size is odd, a frame does not fit it, no frame was given, or the file cannot be written.
 
     Examples
     --------
@@ -95,7 +94,9 @@ class VideoWriter:
                 hint="Crop or resize by one pixel.",
             )
         if not 0 < fps <= 1000:
-            raise MediaError(f"A clip cannot have {fps} frames per second.")
+            raise MediaError(
+                f"A clip cannot have {fps} frames per second.", hint="Give a rate from 1 to 1000."
+            )
         self.path = Path(path)
         self.width = width
         self.height = height
@@ -105,9 +106,8 @@ class VideoWriter:
         self._audio_from = audio_from
         self._audio_start_s = audio_start_s
         self._metadata = dict(metadata or {})
-        self._options = {"crf": str(crf), "preset": preset, "threads": str(threads)}
+        self._options = {"crf": str(crf), "preset": preset}
         self._threads = threads
-        self._stack = ExitStack()
         self._container: OutputContainer | None = None
         self._video: VideoStream | None = None
         self._sound: _Sound | None = None
@@ -132,40 +132,50 @@ class VideoWriter:
         Parameters
         ----------
         frame : ndarray of shape (H, W, 3), uint8, RGB; or av.VideoFrame
-            Of the writer's size.
+            Of the writer's size. A VideoFrame is stamped with its time in the new clip.
         """
-        picture = self._yuv(frame)
-        if self._container is None:
-            self._open(picture)
-        assert self._container is not None
-        assert self._video is not None
-        picture.pts = self.frames
-        picture.time_base = 1 / self.fps
-        picture.pict_type = 0  # a decoded frame would impose its own on the encoder
-        self.frames += 1
-        self._container.mux(self._video.encode(picture))
-        if self._sound is not None:
-            # Kept beside the picture: the muxer holds back what it cannot interleave.
-            self._container.mux(list(self._sound.until(float(self.frames / self.fps))))
+        with self._writing():
+            picture = self._yuv(frame)
+            if self._container is None or self._video is None:
+                self._container, self._video = self._open(picture)
+            picture.pts = self.frames
+            picture.time_base = 1 / self.fps
+            picture.pict_type = 0  # a decoded frame would impose its own on the encoder
+            self.frames += 1
+            self._container.mux(self._video.encode(picture))
+            if self._sound is not None:
+                # Kept beside the picture: the muxer holds back what it cannot interleave.
+                for packet in self._sound.until(float(self.frames / self.fps)):
+                    self._container.mux(packet)
 
     def close(self) -> None:
         """Finish the file and put it in its place."""
         if self._container is None or self._video is None:
-            self._abandon()
             raise MediaError(f"{show_name(self.path)} was given no frames.")
-        try:
+        with self._writing():
             self._container.mux(self._video.encode(None))
             if self._sound is not None:
-                self._container.mux(list(self._sound.finish(float(self.frames / self.fps))))
+                self._container.mux(self._sound.rest())
             self._container.close()
             self._container = None
-        except BaseException:
-            self._abandon()
-            raise
-        self._stack.close()
-        self._part.replace(self.path)
+            self._part.replace(self.path)
 
-    def _open(self, first: av.VideoFrame) -> None:
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        import av
+
+        try:
+            yield
+        except BaseException as error:
+            self._abandon()
+            if isinstance(error, (av.FFmpegError, OSError)):
+                raise MediaError(
+                    f"{show_name(self.path)} cannot be written: {error.strerror}.",
+                    hint="Check the folder and the space that is left.",
+                ) from error
+            raise
+
+    def _open(self, first: av.VideoFrame) -> tuple[OutputContainer, VideoStream]:
         import av
 
         # The name is ours; "file:" keeps the muxer from reading anything else into it. The
@@ -176,7 +186,6 @@ class VideoWriter:
             format="mp4",
             container_options={"movflags": "+faststart", "fflags": "+bitexact"},
         )
-        self._container = container
         container.metadata.update(self._metadata)
         stream = container.add_stream("libx264", rate=self.fps, options=self._options)
         stream.width = self.width
@@ -189,36 +198,37 @@ class VideoWriter:
         context.colorspace = first.colorspace
         context.color_primaries = first.color_primaries
         context.color_trc = first.color_trc
-        self._video = stream
-        if self._audio_from is not None:
-            self._sound = self._stack.enter_context(
-                _Sound(self._audio_from, container, self._audio_start_s)
-            )
-            if not self._sound.there:
-                self._sound = None
+        count = channels(self._audio_from) if self._audio_from is not None else 0
+        if self._audio_from is not None and count:
+            layout = "mono" if count == 1 else "stereo"
+            self._sound = _Sound(container, self._audio_from, layout, self._audio_start_s)
+        return container, stream
 
     def _yuv(self, frame: npt.NDArray[np.uint8] | av.VideoFrame) -> av.VideoFrame:
         import av
+        import numpy as np
 
-        if not isinstance(frame, av.VideoFrame):
-            height, width = frame.shape[:2]
-            self._check(width, height)
-            picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(
-                format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED
-            )
-            picture.colorspace = picture.color_primaries = picture.color_trc = _BT709
-            picture.color_range = _LIMITED
-            return picture
-        self._check(frame.width, frame.height)
-        if frame.format.name != "yuv420p" or frame.color_range == 2:
-            return frame.reformat(format="yuv420p", dst_color_range=_LIMITED)
-        return frame
-
-    def _check(self, width: int, height: int) -> None:
-        if (width, height) != (self.width, self.height):
+        if isinstance(frame, av.VideoFrame):
+            self._check((frame.height, frame.width, 3))
+            if frame.format.name != "yuv420p" or frame.color_range == _FULL:
+                return frame.reformat(format="yuv420p", dst_color_range=_LIMITED)
+            return frame
+        self._check(frame.shape)
+        if frame.dtype != np.uint8:
             raise MediaError(
-                f"A frame of {width} x {height} pixels was given to a clip of "
-                f"{self.width} x {self.height}."
+                f"A frame of type {frame.dtype} cannot be written.", hint="Give uint8."
+            )
+        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        picture = rgb.reformat(format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED)
+        picture.colorspace = picture.color_primaries = picture.color_trc = _BT709
+        picture.color_range = _LIMITED
+        return picture
+
+    def _check(self, shape: tuple[int, ...]) -> None:
+        if shape != (self.height, self.width, 3):
+            raise MediaError(
+                f"A frame of shape {shape} was given to a clip of frames of shape "
+                f"{(self.height, self.width, 3)}."
             )
 
     def _abandon(self) -> None:
@@ -226,38 +236,21 @@ class VideoWriter:
 
         if self._container is not None:
             # The half-written file goes away anyway.
-            with suppress(av.FFmpegError, ValueError):
+            with suppress(av.FFmpegError, OSError, ValueError):
                 self._container.close()
             self._container = None
-        self._stack.close()
         self._part.unlink(missing_ok=True)
 
 
 class _Sound:
-    """The sound of a clip, encoded as AAC as far as it is asked for."""
+    """The sound track of the file that is being written."""
 
-    def __init__(self, path: Path, container: OutputContainer, start_s: float) -> None:
-        self._start_s = start_s
-        self._stack = ExitStack()
-        name = show_name(path)
-        file = self._stack.enter_context(opened(path))
-        kind = identify(file, name=name)
-        self._source = self._stack.enter_context(demuxed(file, kind, name=name, field="data"))
-        self.there = bool(self._source.streams.audio)
-        if self.there:
-            source = self._source.streams.audio[0]
-            layout = "mono" if source.codec_context.layout.nb_channels == 1 else "stereo"
-            self._stream: AudioStream = container.add_stream("aac", rate=_AUDIO_RATE)
-            self._stream.bit_rate = _AUDIO_BITS
-            self._stream.codec_context.layout = layout
-            self._frames = self._resampled(layout)
-            self._ahead: av.AudioFrame | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def __init__(self, out: OutputContainer, path: Path, layout: str, start_s: float) -> None:
+        self._stream: AudioStream = out.add_stream("aac", rate=SOUND_RATE)
+        self._stream.bit_rate = _SOUND_BITS
+        self._stream.codec_context.layout = layout
+        self._frames = read_sound(path, layout, start_s=start_s)
+        self._ahead: av.AudioFrame | None = None
 
     def until(self, seconds: float) -> Iterator[Packet[AudioStream]]:
         """Encode what is heard before that moment of the new clip."""
@@ -266,31 +259,11 @@ class _Sound:
             self._ahead = None
             if frame is None:
                 return
-            if (frame.pts or 0) / _AUDIO_RATE >= seconds:
+            if (frame.pts or 0) >= seconds * SOUND_RATE:
                 self._ahead = frame
                 return
             yield from self._stream.encode(frame)
 
-    def finish(self, seconds: float) -> Iterator[Packet[AudioStream]]:
-        """Encode the rest up to the end of the picture."""
-        yield from self.until(seconds)
-        yield from self._stream.encode(None)
-
-    def _resampled(self, layout: str) -> Iterator[av.AudioFrame]:
-        import av
-
-        resampler = av.AudioResampler(format="fltp", layout=layout, rate=_AUDIO_RATE)
-        source = self._source.streams.audio[0]
-        origin = float((source.start_time or 0) * (source.time_base or 0))
-        if self._start_s > 1.0:
-            self._source.seek(int((origin + self._start_s) * 1_000_000))
-        pts = 0
-        for frame in self._source.decode(source):
-            time = 0.0 if frame.time is None else frame.time - origin
-            if time + frame.samples / frame.sample_rate <= self._start_s:
-                continue
-            for piece in resampler.resample(frame):
-                piece.pts = pts
-                piece.time_base = Fraction(1, _AUDIO_RATE)
-                pts += piece.samples
-                yield piece
+    def rest(self) -> list[Packet[AudioStream]]:
+        """Finish: give what the encoder still holds."""
+        return self._stream.encode(None)
