@@ -18,7 +18,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -26,6 +26,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from ._clock import Clock, RealClock
+from ._evidence import Evidence
 from ._log import SafeLogger, redact
 from ._wire import (
     Answer,
@@ -44,7 +45,6 @@ from .errors import (
     DecartSDKError,
     InvalidBaseURLError,
     NetworkError,
-    Sent,
 )
 
 MAX_IN_FLIGHT: Final = 100
@@ -114,7 +114,7 @@ class Http:
             The body is too large or wrongly encoded.
         """
         self._bind()
-        evidence = _Evidence(call, self.timeouts.write_s, self._logger)
+        evidence = Evidence(call, self.timeouts.write_s, self._logger)
         began = self.clock.now()
         status: object = "no answer"
         try:
@@ -176,7 +176,7 @@ class Http:
             hint="Lower concurrency=, or look for calls that hang.",
         )
 
-    async def _exchange(self, call: Call, evidence: _Evidence) -> Answer:
+    async def _exchange(self, call: Call, evidence: Evidence) -> Answer:
         if call.once:
             fresh = _transport(self._secure)
             try:
@@ -186,9 +186,7 @@ class Http:
         assert self._pool is not None
         return await self._perform(self._pool, call, evidence)
 
-    async def _perform(
-        self, transport: AiohttpTransport, call: Call, evidence: _Evidence
-    ) -> Answer:
+    async def _perform(self, transport: AiohttpTransport, call: Call, evidence: Evidence) -> Answer:
         request = self._request(call, evidence)
         response = await _send(transport, request, evidence, self.host)
         del request
@@ -208,9 +206,9 @@ class Http:
         finally:
             await _close(response)
 
-    def _request(self, call: Call, evidence: _Evidence) -> httpx.Request:
+    def _request(self, call: Call, evidence: Evidence) -> httpx.Request:
         """Make the request; the one place where the key is revealed, and nothing here fails."""
-        url = httpx.URL(self.base_url + call.path)
+        url = _parsed(self.base_url + call.path)
         headers = {
             "accept": call.accept,
             "accept-encoding": "identity",
@@ -229,7 +227,11 @@ class Http:
         headers["content-type"] = call.body.content_type
         headers["content-length"] = str(call.body.length)
         return httpx.Request(
-            call.method, url, headers=headers, stream=evidence, extensions=extensions
+            call.method,
+            url,
+            headers=headers,
+            stream=cast("httpx.AsyncByteStream", evidence),
+            extensions=extensions,
         )
 
 
@@ -259,7 +261,7 @@ async def fetch_once(
     """
     named = httpx.URL(url)
     call = Call("GET", named.path, "(a user's URL)", timeouts.download_s)
-    evidence = _Evidence(call, timeouts.write_s, SafeLogger())
+    evidence = Evidence(call, timeouts.write_s, SafeLogger())
     request = httpx.Request(
         "GET",
         named.copy_with(host=address),
@@ -288,78 +290,8 @@ async def fetch_once(
         await transport.aclose()
 
 
-class _Evidence(httpx.AsyncByteStream):
-    """What was handed to the network; wraps the body and watches that it keeps moving."""
-
-    def __init__(self, call: Call, write_s: float, logger: SafeLogger) -> None:
-        self._body = call.body
-        self._progress = call.on_progress
-        self._write_s = write_s
-        self._logger = logger
-        self._handed = 0
-        self._tried = False
-        self.response_started = False
-        self.failure: DecartSDKError | None = None
-        self.stall: asyncio.Timeout | None = None
-
-    @property
-    def sent(self) -> Sent:
-        """How much of the request was handed over.
-
-        A request without a body counts as sent as soon as it was given to the transport.
-        """
-        if self._body is None:
-            return "all" if self._tried else "none"
-        if self._handed == 0:
-            return "none"
-        return "all" if self._handed >= self._body.length else "partial"
-
-    @contextlib.asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
-        """Let the calling task end with TimeoutError when an upload stops moving."""
-        self._tried = True
-        if self._body is None:
-            yield
-            return
-        async with asyncio.timeout(None) as self.stall:
-            yield
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        assert self._body is not None
-        try:
-            async for chunk in self._body.chunks():
-                # Counted before it is handed over: from here on it may arrive.
-                self._handed += len(chunk)
-                self._watch(self._write_s)
-                yield chunk
-                self._report()
-        except DecartSDKError as error:
-            self.failure = error
-            raise
-        finally:
-            self._watch(None)
-
-    def _watch(self, seconds: float | None) -> None:
-        if self.stall is not None and not self.stall.expired():
-            try:
-                self.stall.reschedule(
-                    None if seconds is None else asyncio.get_running_loop().time() + seconds
-                )
-            except RuntimeError:  # the exchange ended first: nothing is left to watch
-                self.stall = None
-
-    def _report(self) -> None:
-        if self._progress is None or self._body is None:
-            return
-        try:
-            self._progress(self._handed, self._body.length)
-        except Exception as error:  # noqa: BLE001 - the callback is the user's
-            self._progress = None
-            self._logger.error(f"on_upload_progress raised {type(error).__name__}; not called on.")
-
-
 async def _send(
-    transport: AiohttpTransport, request: httpx.Request, evidence: _Evidence, host: str
+    transport: AiohttpTransport, request: httpx.Request, evidence: Evidence, host: str
 ) -> httpx.Response:
     cancelled: tuple[Any, ...] | None = None
     cause: TransportFailure | None = None
@@ -383,7 +315,7 @@ async def _send(
 
 
 async def _chunks(
-    response: httpx.Response, head: Head, evidence: _Evidence, host: str
+    response: httpx.Response, head: Head, evidence: Evidence, host: str
 ) -> AsyncIterator[bytes]:
     """Produce the decoded body; a cut-off one is an error."""
     decode = decoder(head, host)
@@ -432,6 +364,12 @@ def _head(response: httpx.Response) -> Head:
     for name, value in response.headers.raw:
         headers[name.decode("latin-1").lower()] = value.decode("latin-1")
     return Head(response.status_code, headers)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(url: str) -> httpx.URL:
+    # A job is polled many times under one address; parsing it is an eighth of a status GET.
+    return httpx.URL(url)
 
 
 @cache

@@ -13,7 +13,6 @@ from ..contract.responses import RealtimeQuota
 from ..errors import DecartSDKError, InvalidInputError, ModelsResolveError, RealtimeQuotaError
 from .caller import Caller, nonsense, parse_json
 
-
 Names = list[str] | list[ModelSpec] | list[ModelSpec | str] | tuple[ModelSpec | str, ...]
 
 

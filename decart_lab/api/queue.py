@@ -11,26 +11,23 @@ from collections.abc import Awaitable, Callable, Mapping
 from os import PathLike
 from typing import Any, Final, Literal, overload
 
-from .._retry import may_repeat
-from .._wire import Answer, Call
+from .._wire import Call
 from ..contract.models import ModelSpec
-from ..contract.responses import Job, JobResult, ResultBytes, check_id, valid_id
+from ..contract.responses import Job, JobResult, ResultBytes, check_id
 from ..contract.states import JobStatus
 from ..errors import (
-    DeadlineError,
     DecartSDKError,
     InvalidInputError,
-    JobLostError,
     NotFoundError,
     QueueResultError,
     QueueStatusError,
     QueueSubmitError,
-    combined,
 )
 from ..media.media import Media
 from .caller import Caller, nonsense, parse_json
 from .fetch import Fetcher
 from .inputs import form
+from .jobs import accepted, check_poll, expired
 from .options import Options, checked, merge, queue_kinds, safe_path
 from .results import MAX_ON_DISK, collect, destination
 
@@ -41,8 +38,6 @@ DEFAULT_WAIT_S: Final = 660.0
 """Just over the ten minutes after which the service itself marks a job as failed."""
 FIRST_POLL_S: Final = 0.5
 SLOWEST_POLL_S: Final = 2.0
-LOST_AFTER: Final = 4
-"""So many 404 in a row mean that the job is gone, and not only late to appear."""
 
 _RESULT_HINTS: Final = {
     404: "The service does not know the job, or has forgotten its result.",
@@ -145,7 +140,7 @@ class Queue:
                 on_progress=options.controls.get("on_upload_progress"),
             )
             answer = await self._caller.call(QueueSubmitError, what, call)
-        return _accepted(answer, what)
+        return accepted(answer, what)
 
     async def status(self, job_id: str) -> Job:
         """Ask once how a job is doing.
@@ -219,7 +214,7 @@ class Queue:
         while not (known is not None and known.final):
             left = deadline - clock.now()
             if left <= 0:
-                raise _expired(job_id, known, timeout_s)
+                raise expired(job_id, known, timeout_s)
             await clock.sleep(min(pause, left))
             left = max(deadline - clock.now(), 1.0)
             pause = min(SLOWEST_POLL_S, pause * 1.25)
@@ -229,7 +224,7 @@ class Queue:
                 )
             except QueueStatusError as error:
                 missing = missing + 1 if isinstance(error, NotFoundError) else 0
-                pause = max(SLOWEST_POLL_S, _check_poll(error, job_id, missing))
+                pause = max(SLOWEST_POLL_S, check_poll(error, job_id, missing))
                 self._caller.logger.info(f"{error.message} Asking again in {pause:.1f} s.")
                 continue
             missing = 0
@@ -378,53 +373,3 @@ image_route, on_upload_progress, **fields
 
 async def _finish(outcome: Awaitable[object]) -> None:
     await outcome
-
-
-def _accepted(answer: Answer, what: str) -> Job:
-    """Read the ticket; an unreadable one is an error that says the job was taken."""
-
-    def refuse(why: str) -> DecartSDKError:
-        return nonsense(
-            QueueSubmitError,
-            what,
-            answer.head,
-            f"the service took the job, but {why}",
-            hint="A job may have been bought that cannot be collected; it is not sent again.",
-            data={"accepted": True, "body": answer.body[:2000].decode("utf-8", "replace")},
-        )
-
-    job = parse_json(answer, _Ticket, refuse)
-    if not valid_id(job.job_id):
-        raise refuse(f"its job id cannot be used: {job.job_id[:60]!r}")
-    return Job(job_id=job.job_id, status=job.status, error=job.error)
-
-
-class _Ticket(Job):
-    """A submission's answer, whose status may be left out: it is pending then."""
-
-    status: str = JobStatus.PENDING.value
-
-
-def _expired(job_id: str, known: Job | None, timeout_s: float) -> DecartSDKError:
-    state = f"still {known.status[:40]}" if known is not None else "of unknown status"
-    return combined(QueueStatusError, DeadlineError)(
-        f"Job {job_id} is {state} after {timeout_s:.4g} s of waiting.",
-        hint=f"It goes on. Wait again with queue.wait({job_id!r}), or collect it later with "
-        f"queue.result({job_id!r}).",
-        job_id=job_id,
-    )
-
-
-def _check_poll(error: QueueStatusError, job_id: str, missing: int) -> float:
-    """Return how long to pause after a poll that failed, or raise when polling is pointless."""
-    if missing >= LOST_AFTER:
-        raise combined(QueueStatusError, JobLostError)(
-            f"The service no longer knows job {job_id}.",
-            hint="Its result cannot be collected any more; ask the service's support.",
-            status=error.status,
-            request_id=error.request_id,
-            job_id=job_id,
-        ) from error
-    if missing or may_repeat(error, once=False) or isinstance(error, DeadlineError):
-        return min(error.retry_after_s or 0.0, 60.0)
-    raise error
