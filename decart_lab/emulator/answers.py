@@ -6,6 +6,7 @@ Outside the realtime sessions, errors are FastAPI's: ``{"detail": sentence}``, o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -66,7 +67,9 @@ def pydantic_rows(errors: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _shown(error: Mapping[str, Any]) -> Any:
     value = error.get("input")
-    if isinstance(value, bool | int | float) or value is None:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)  # JSON has no NaN
+    if isinstance(value, int) or value is None:
         return value
     text = value if isinstance(value, str) else repr(value)
     return text[:200]

@@ -118,8 +118,10 @@ def test_an_emulator_that_was_given_keys_takes_no_others():
 def test_keys_appear_in_no_repr_no_log_and_no_file_of_the_world(tmp_path, caplog, picture):
     caplog.set_level(logging.DEBUG)
     secret = "dct_very_secret_key"
-    with emulator(api_keys=[secret], state=tmp_path, render="canned", speed=200) as emu:
-        http = httpx.Client(base_url=emu.url, headers={"x-api-key": secret})
+    with (
+        emulator(api_keys=[secret], state=tmp_path, render="canned", speed=200) as emu,
+        httpx.Client(base_url=emu.url, headers={"x-api-key": secret}) as http,
+    ):
         assert http.post("/v1/client/tokens", json={}).status_code == 200
         files = {"data": picture}
         assert http.post(

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 
 KEY = {"x-api-key": "a-key"}
+
+
+def eventually(holds: Callable[[], object], *, limit_s: float = 10.0) -> None:
+    """Wait until it holds, for what happens just after an answer."""
+    until = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < until, "it never held"
+        time.sleep(0.005)
 
 
 def submit(
