@@ -194,19 +194,26 @@ def lab_facts(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     Parameters
     ----------
     status : mapping
-        ``url``, ``key`` (bool: whether there is one; never the key), ``simulated`` (bool or
-        None), ``image_model``, ``video_model``, ``runs`` (folder). What is absent is not shown.
+        ``url``, or ``next`` (what a connection would be made to); ``key`` (bool: whether there is
+        one; never the key), ``simulated`` (bool or None), ``image_model`` and ``video_model`` (the
+        defaults), ``runs`` (folder). What is absent is not shown.
     """
     lines: list[tuple[str, str]] = []
     if status.get("url"):
         lines.append(("connected to", clean(status["url"], 300)))
+    elif status.get("next"):
+        lines.append(("connected", f"not yet; connect() uses {clean(status['next'], 300)}"))
     if "simulated" in status:
         words = {True: f"yes, {SIMULATED}", False: "no", None: "not known yet"}
         lines.append(("simulated", words[status["simulated"]]))
     if "key" in status:
         lines.append(("API key", "present" if status["key"] else "none"))
-    names = (("image model", "image_model"), ("video model", "video_model"), ("runs", "runs"))
-    lines += [(name, clean(status[key], 300)) for name, key in names if status.get(key)]
+    uses = (("image_model", "for pictures"), ("video_model", "for clips"))
+    models = [f"{clean(status[key], 100)} {use}" for key, use in uses if status.get(key)]
+    if models:
+        lines.append(("default model", ", ".join(models)))
+    if status.get("runs"):
+        lines.append(("runs", clean(status["runs"], 300)))
     return lines
 
 

@@ -125,6 +125,8 @@ def contact_sheet(
 def _plan(tiles: Sequence[Tile], layout: Layout, width: int) -> _Plan:
     shape = 1 / usual_shape(tiles)
     columns, rows = len(layout.col_labels), len(layout.row_labels)
+    across: tuple[int, ...]
+    down: tuple[int, ...]
     most = max(len(boxed) for boxed in layout.boxes.values())
     if layout.flows:
         side = min(most, max(1, round((most * shape) ** 0.5)), 8)

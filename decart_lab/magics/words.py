@@ -1,0 +1,99 @@
+"""The words of ``%decart``: one row each.
+
+A new word is a function in a file of its own and a row of ``WORDS``; dispatch, help, completion and
+the README's table follow from the row.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from . import models, status, sweep
+from ._line import Parser
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One use of a word.
+
+    Attributes
+    ----------
+    options : argparse.Namespace
+        What was on the line.
+    body : str
+        The rest of the cell; "" for a line.
+    namespace : dict
+        The kernel's variables.
+    """
+
+    options: argparse.Namespace
+    body: str
+    namespace: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A row: what a word is called, does, takes and says of itself.
+
+    Attributes
+    ----------
+    name : str
+        The word; "" is a bare ``%decart``.
+    summary : str
+        One sentence for the list of words.
+    run : callable
+        Takes a :class:`Call`, returns what the cell shows.
+    parser : callable
+        Returns the word's :class:`Parser`.
+    cell : bool
+        Whether it takes a body, and so ``%%decart``.
+    values : callable
+        Returns what may follow besides options, for completion; never asks the network.
+    """
+
+    name: str
+    summary: str
+    run: Callable[[Any], Any]
+    parser: Callable[[], Parser]
+    cell: bool = False
+    values: Callable[[], Sequence[str]] = tuple
+
+
+WORDS: Final[dict[str, Word]] = {
+    word.name: word
+    for word in (
+        Word(
+            "",
+            "Where am I connected, is there a key, which model is the default.",
+            status.run,
+            status.parser,
+        ),
+        Word(
+            "models",
+            "The models, with size, frame rate and price.",
+            models.run,
+            models.parser,
+            values=models.values,
+        ),
+        Word(
+            "sweep",
+            "Run the grid that the cell describes in YAML.",
+            sweep.run,
+            sweep.parser,
+            cell=True,
+        ),
+    )
+}
+
+
+def overview() -> str:
+    """Return the list of words, for help and for a word that does not exist."""
+    rows = [
+        (f"{'%%' if word.cell else '%'}decart {name}".rstrip(), word.summary)
+        for name, word in WORDS.items()
+    ]
+    width = max(len(usage) for usage, _ in rows)
+    return "\n".join(f"{usage:<{width}}  {summary}" for usage, summary in rows)
