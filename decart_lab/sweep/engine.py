@@ -141,9 +141,9 @@ class Runner:
             "fps": media.fps,
             "frames": media.frames,
             "duration_s": media.duration_s,
-            "codec": media.codec,
+            "codec": media.probe.codec,
         }
-        stored = self._store.adopt(media)
+        stored = self._store.adopt(media.path)
         return facts | {
             "media": stored.media,
             "media_sha256": stored.sha256,

@@ -55,7 +55,9 @@ class Input:
 
 
 def open_inputs(
-    wanted: Mapping[object, tuple[str, Any]], fetch: Callable[[str], Any] | None
+    wanted: Mapping[object, tuple[str, Any]],
+    fetch: Callable[[str], Any] | None,
+    held: dict[object, Input],
 ) -> dict[object, Input]:
     """Open every input, a few at a time.
 
@@ -65,6 +67,9 @@ def open_inputs(
         Any key to the field and the user's value.
     fetch : callable or None
         Gets a URL; without it URLs stay unopened.
+    held : dict
+        Inputs opened before that are not files by name: a file object can be read only once, an
+        array need not be encoded twice. New ones are added.
 
     Returns
     -------
@@ -72,8 +77,11 @@ def open_inputs(
         The same keys to inputs; what cannot be used carries its error.
     """
     with ThreadPoolExecutor(THREADS, thread_name_prefix="decart-lab-inputs") as pool:
-        opened = pool.map(lambda item: _open(item[0], item[1], fetch), wanted.values())
-        return dict(zip(wanted, opened, strict=True))
+        missing = {key: item for key, item in wanted.items() if key not in held}
+        opened = pool.map(lambda item: _open(item[0], item[1], fetch), missing.values())
+        found = dict(zip(missing, opened, strict=True))
+    held |= {key: new for key, new in found.items() if not isinstance(wanted[key][1], (str, Path))}
+    return {key: held.get(key) or found[key] for key in wanted}
 
 
 def _open(field: str, value: Any, fetch: Callable[[str], Any] | None) -> Input:

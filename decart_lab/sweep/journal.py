@@ -82,7 +82,7 @@ class Journal:
         for row in rows:
             self.record("planned", row["point_id"], at, **row)
 
-    def record(self, kind: EventKind, point_id: str, at: datetime, **changes: Any) -> Event:
+    def record(self, kind: EventKind, point_id: str, at: datetime, /, **changes: Any) -> Event:
         """Append an event and fold it into the view.
 
         Raises

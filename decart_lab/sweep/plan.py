@@ -8,8 +8,8 @@ caller hands in a way to fetch URLs. Buying is the engine's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -202,7 +202,8 @@ def build_plan(
     *,
     service: str,
     resolved: Mapping[str, str] | None = None,
-    fetch: Any = None,
+    fetch: Callable[[str], Any] | None = None,
+    held: dict[object, Input] | None = None,
 ) -> Plan:
     """Check, name and price every point of a grid; blocking, as it opens the inputs.
 
@@ -216,6 +217,8 @@ def build_plan(
         Model name to canonical id, as the service says; the registry's knowledge otherwise.
     fetch : callable, optional
         Fetches a URL input; without it such inputs stay unopened.
+    held : dict, optional
+        Inputs of an earlier plan of the same sweep, see :func:`open_inputs`.
 
     Raises
     ------
@@ -229,7 +232,7 @@ def build_plan(
             hint="Call .sample(n) first, or split the sweep.",
         )
     drawn = list(grid.points())
-    inputs = open_inputs(_inputs_of(drawn), fetch)
+    inputs = open_inputs(_inputs_of(drawn), fetch, {} if held is None else held)
     planner = _Planner(grid, service, dict(resolved or {}), inputs)
     return Plan(tuple(planner.plan(point) for point in drawn), grid.columns, service)
 
@@ -278,7 +281,9 @@ class _Planner:
         sent: dict[str, str] = {}
         try:
             spec = resolve_model(drawn.values.get("model"), "image", "video")
-            canonical = self._resolved.get(spec.name)
+            canonical = self._resolved.get(spec.name, spec.canonical)
+            if canonical != spec.canonical:
+                spec = replace(spec, resolves_to=canonical)
             found["spec"] = spec
             found["problem"], found["reason"] = self._check_files(spec, files)
             if not found["problem"]:
@@ -287,14 +292,13 @@ class _Planner:
                 found["cost_estimate"] = estimate(spec, request.fields, _clip_s(files))
         except DecartSDKError as error:
             found |= {"problem": "invalid", "reason": str(error)}
-            canonical = None
         if found["problem"]:
             # Nothing will be sent; the values as given tell such points apart.
             sent = {name: str(label(value)) for name, value in options.items()}
-        name = canonical or (found["spec"].canonical if "spec" in found else "")
+        model = found["spec"].canonical if "spec" in found else label(drawn.values.get("model"))
         key = request_key(
             self._service,
-            name or str(label(drawn.values.get("model"))),
+            str(model),
             sent,
             {name: item.sha256 or item.label for name, item in files.items()},
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal
 
 from .._clock import Clock
 from ..contract.responses import Job
@@ -50,7 +50,7 @@ async def buy_direct(client: DecartClient, purchase: Purchase, clock: Clock) -> 
         on_upload_progress=purchase.on_upload_progress,
     )
     purchase.record("status", run_s=purchase.lap(), completed_at=clock.utc())
-    return cast("Media", media)
+    return media
 
 
 async def buy_job(
@@ -69,7 +69,7 @@ async def buy_job(
     purchase.phase = "download"
     media = await client.queue.result(job.job_id, save_to=purchase.target)
     purchase.record("status", download_s=purchase.lap())
-    return cast("Media", media)
+    return media
 
 
 ROUTES: Final[dict[str, Route]] = {

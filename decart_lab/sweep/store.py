@@ -13,12 +13,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..errors import DecartSDKError, StoreError
-
-if TYPE_CHECKING:
-    from ..media.media import Media
 
 LOCK_NAME: Final = "run.lock.json"
 THUMB_SIZE: Final = 320
@@ -54,14 +51,17 @@ class Store:
     Parameters
     ----------
     folder : Path
-        The run's folder; made when the first thing is put into it.
+        The run's folder.
+    root : Path
+        The folder of all runs, which is kept out of version control.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, root: Path) -> None:
         self.folder = folder
+        self.root = root
 
     def create(self) -> None:
-        """Make the folder, and keep version control out of the one that holds it.
+        """Make the folder, and keep version control out of the root.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class Store:
         with _wrapped("made", self.folder):
             (self.folder / "media").mkdir(parents=True, exist_ok=True)
             (self.folder / "thumbs").mkdir(exist_ok=True)
-            ignore = self.folder.parent / ".gitignore"
+            ignore = self.root / ".gitignore"
             if not ignore.exists():
                 ignore.write_text(IGNORE_ALL, encoding="utf-8")
 
@@ -82,7 +82,7 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
         return folder / name
 
-    def adopt(self, media: Media) -> Stored:
+    def adopt(self, path: Path) -> Stored:
         """Move a downloaded result to the place its content gives it, and make its thumbnail.
 
         Blocking. The same content downloaded twice is stored once.
@@ -95,14 +95,15 @@ class Store:
         from ..media.sniff import sniff
 
         with _wrapped("written", self.folder):
-            sha256, head, size = _digest(media.path)
+            sha256, head, size = _digest(path)
             found = sniff(head)
             suffix = found.suffix if found else ""
             relative = f"media/{sha256[:2]}/{sha256}{suffix}"
             target = self.folder / relative
             target.parent.mkdir(parents=True, exist_ok=True)
-            media.path.replace(target)
-        return Stored(target, relative, self._thumb(target, sha256, media.kind), sha256, size)
+            path.replace(target)
+        thumb = self._thumb(target, sha256, is_clip=found is not None and found.kind == "video")
+        return Stored(target, relative, thumb, sha256, size)
 
     def write_lock(self, content: Mapping[str, Any]) -> None:
         """Write what is being run, so that the folder explains itself."""
@@ -112,13 +113,13 @@ class Store:
             part.write_text(text + "\n", encoding="utf-8")
             part.replace(self.folder / LOCK_NAME)
 
-    def _thumb(self, path: Path, sha256: str, kind: str) -> str:
+    def _thumb(self, path: Path, sha256: str, *, is_clip: bool) -> str:
         from ..media.image import thumbnail
         from ..media.video import poster
 
         relative = f"thumbs/{sha256}.webp"
         try:
-            content = thumbnail(poster(path) if kind == "video" else path, THUMB_SIZE)
+            content = thumbnail(poster(path) if is_clip else path, THUMB_SIZE)
         except DecartSDKError:
             return ""  # the result is what was paid for, with or without a picture of it
         with _wrapped("written", self.folder):

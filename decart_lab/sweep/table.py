@@ -17,6 +17,8 @@ from ..contract.states import PointStatus
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .journal import Event
+
 Dtype = Literal["string", "category", "status", "boolean", "Int16", "Int64", "Float64", "datetime"]
 
 METRIC_PREFIX: Final = "metric_"
@@ -224,3 +226,48 @@ def _series(values: list[Any], kind: Dtype, index: pd.Index[Any]) -> pd.Series[A
         return pd.Series(pd.Categorical(values, categories=categories), index=index)
     series: pd.Series[Any] = pd.Series(values, index=index, dtype=dtype_of(kind))
     return series
+
+
+def events_frame(events: Sequence[Event]) -> pd.DataFrame:
+    """Build the table of a journal's events.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``seq``; ``at`` (UTC), ``point_id``, ``kind``, ``status`` (missing where it did not
+        change) and ``detail`` (the other changes, as JSON).
+    """
+    import pandas as pd
+
+    index = pd.Index([event.seq for event in events], dtype="int64", name="seq")
+    details = [
+        {k: v for k, v in event.changes.items() if k not in ("status", INDEX)}
+        if event.kind != "planned"
+        else {}
+        for event in events
+    ]
+    columns: dict[str, tuple[Dtype, list[Any]]] = {
+        "at": ("datetime", [event.at for event in events]),
+        INDEX: ("string", [event.point_id for event in events]),
+        "kind": ("category", [event.kind for event in events]),
+        "status": ("status", [_word(event.changes.get("status")) for event in events]),
+        "detail": ("string", [json.dumps(d, default=str) if d else None for d in details]),
+    }
+    data = {name: _series(values, kind, index) for name, (kind, values) in columns.items()}
+    return pd.DataFrame(data, index=index)
+
+
+ATTEMPT_COLUMNS: Final = (
+    *("attempt", "submitted_at", "status", "job_id", "polls", "total_s", "cost"),
+    *("error_phase", "error_type", "error_message", "http_status"),
+)
+
+
+def attempts_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Build the table of tries at buying points: one row for each point that was begun."""
+    begun = [row for row in rows if row.get("attempt")]
+    return to_frame(begun)[list(ATTEMPT_COLUMNS)]
+
+
+def _word(status: Any) -> str | None:
+    return None if status is None else str(status)

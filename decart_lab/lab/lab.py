@@ -1,0 +1,314 @@
+"""Lab: the notebook's face of one connection, blocking, with its work on the engine's thread.
+
+What belongs here: single pictures and clips, and the way to sweeps and namespaces. Where to
+connect is :mod:`decart_lab.lab.connect`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from .. import config
+from .._engine import engine
+from .._wire import Timeouts
+from ..api.client import DecartClient
+from ..api.fetch import Fetcher
+from ..api.queue import DEFAULT_WAIT_S
+from ..contract.models import ModelSpec, resolve_model
+from ..contract.responses import Job
+from ..contract.states import JobStatus
+from ..display import cards
+from ..errors import InvalidInputError, JobFailedError
+from ..media.media import Media
+from .namespaces import LabFiles, LabModels, LabQueue, LabRealtime, LabTokens, relayed
+from .shelf import Shelf, priced
+from .sweep import Sweep
+
+if TYPE_CHECKING:
+    from .run import Run
+
+IMAGE_MODEL = "lucy-image-2"
+VIDEO_MODEL = "lucy-2.1"
+"""The models named to newcomers: priced, current, and served by the emulator."""
+
+
+class Lab:
+    """One connection; made by :func:`decart_lab.connect`.
+
+    Every call blocks until it has an answer, and works inside a notebook's running loop. An
+    interrupt cancels what is waited for and returns at once.
+
+    Attributes
+    ----------
+    url : str
+        Where it is connected.
+    has_key : bool
+        Whether requests carry an API key of the user's.
+    service : str
+        Whom request keys are for: "decart", "emulator", or an origin.
+    runs : Path
+        The folder where results are kept.
+    queue, tokens, files, models, realtime
+        The client's namespaces, blocking.
+    last_run : Run or None
+        The run started last, also after it was interrupted.
+    """
+
+    def __init__(
+        self,
+        client: DecartClient,
+        *,
+        service: str,
+        has_key: bool = True,
+        allow_private_urls: bool = False,
+    ) -> None:
+        self._client = client
+        self.has_key = has_key
+        self._fetcher = Fetcher(
+            allow_private=allow_private_urls,
+            user_agent=config.user_agent(),
+            timeouts=Timeouts(),
+        )
+        self.url = client.base_url
+        self.service = service
+        self.runs: Path = config.runs_root().absolute()
+        self._shelf = Shelf(self.runs)
+        self.queue = LabQueue(client, self._shelf)
+        self.tokens = LabTokens(client)
+        self.files = LabFiles(client)
+        self.models = LabModels(client)
+        self.realtime = LabRealtime(client)
+        self.last_run: Run | None = None
+        self.closed = False
+
+    @property
+    def simulated(self) -> bool | None:
+        """Whether results are the emulator's; None until the server has answered."""
+        return True if self.service == "emulator" else self._client.simulated
+
+    def process(
+        self,
+        model: ModelSpec | str,
+        prompt: str | None = None,
+        *,
+        data: Any = None,
+        reference_image: Any = None,
+        seed: int | None = None,
+        resolution: str | None = None,
+        enhance_prompt: bool | None = None,
+        save_to: str | PathLike[str] | None = None,
+        on_upload_progress: Callable[[int, int], object] | None = None,
+        **fields: Any,
+    ) -> Media:
+        """Make a picture. This buys.
+
+        Parameters
+        ----------
+        model : str or ModelSpec
+            An image model, such as "lucy-image-2".
+        prompt : str, optional
+            What to make.
+        data : path, bytes, file, URL, picture, array or Media, optional
+            The picture to edit.
+        save_to : path, optional
+            The file to write; by default it is kept under ``lab.runs``, named after its content.
+        reference_image, seed, resolution, enhance_prompt, on_upload_progress, **fields
+            As for ``DecartClient.process``.
+
+        Returns
+        -------
+        Media
+            The picture, which shows itself in a cell.
+
+        Raises
+        ------
+        InvalidInputError
+            Before any request, naming the field and the fix; nothing was bought.
+        ProcessingError
+            The service refused or failed, or no complete answer came; also of a cause class.
+        """
+        target = self._shelf.incoming() if save_to is None else save_to
+        progress = relayed(on_upload_progress, "on_upload_progress")
+
+        async def buy() -> Media:
+            return await self._client.process(
+                model=model,
+                prompt=prompt,
+                data=data,
+                reference_image=reference_image,
+                seed=seed,
+                resolution=resolution,
+                enhance_prompt=enhance_prompt,
+                save_to=target,
+                on_upload_progress=progress,
+                **fields,
+            )
+
+        media = engine().run(buy)
+        return self._finished(media, model, prompt, resolution, keep=save_to is None)
+
+    def edit_video(
+        self,
+        model: ModelSpec | str,
+        prompt: str | None = None,
+        *,
+        data: Any = None,
+        reference_image: Any = None,
+        seed: int | None = None,
+        resolution: str | None = None,
+        enhance_prompt: bool | None = None,
+        save_to: str | PathLike[str] | None = None,
+        timeout_s: float = DEFAULT_WAIT_S,
+        on_status_change: Callable[[Job], object] | None = None,
+        on_upload_progress: Callable[[int, int], object] | None = None,
+        **fields: Any,
+    ) -> Media:
+        """Edit or make a clip as a job, and wait for it. This buys.
+
+        An interrupt leaves the job at the service, where it is paid; its id is printed, and
+        ``lab.queue.wait`` and ``lab.queue.result`` collect it.
+
+        Parameters
+        ----------
+        model : str or ModelSpec
+            A video model, such as "lucy-2.1".
+        prompt : str, optional
+            What to make.
+        data : path, bytes, file, URL, picture, array or Media, optional
+            The clip to edit, or the picture to animate.
+        save_to : path, optional
+            The file to write; by default it is kept under ``lab.runs``, named after its content.
+        timeout_s : float, default 660
+            How long to wait for the job.
+        on_status_change : callable, optional
+            Called with the Job after the submission and on each change.
+        reference_image, seed, resolution, enhance_prompt, on_upload_progress, **fields
+            As for ``DecartClient.queue.submit``.
+
+        Returns
+        -------
+        Media
+            The clip, which shows itself in a cell.
+
+        Raises
+        ------
+        InvalidInputError
+            Before any request, naming the field and the fix; nothing was bought.
+        JobFailedError
+            The service says that the job failed.
+        QueueSubmitError, QueueStatusError, QueueResultError
+            A call failed; also of a cause class. Those after the submission carry the job id.
+        """
+        tell = relayed(on_status_change, "on_status_change")
+        job = self.queue.submit(
+            model=model,
+            prompt=prompt,
+            data=data,
+            reference_image=reference_image,
+            seed=seed,
+            resolution=resolution,
+            enhance_prompt=enhance_prompt,
+            on_upload_progress=on_upload_progress,
+            **fields,
+        )
+        if tell is not None:
+            tell(job)
+        try:
+            ended = self.queue.wait(job, timeout_s=timeout_s, on_status_change=on_status_change)
+            if ended.status == JobStatus.FAILED:
+                raise JobFailedError(
+                    f"Job {job.job_id} failed: {ended.error or 'Job failed'}", job_id=job.job_id
+                )
+            media = self.queue.result(job.job_id, save_to=save_to)
+        except KeyboardInterrupt:
+            print(
+                f"Interrupted: job {job.job_id} goes on at the service. "
+                f"Collect it with lab.queue.wait({job.job_id!r}) and lab.queue.result(...)."
+            )
+            raise
+        return self._finished(media, model, prompt, resolution, keep=False)
+
+    def sweep(self, **keywords: Any) -> Sweep:
+        """Define a sweep over the product of its lists; nothing is sent until it is run.
+
+        Parameters
+        ----------
+        **keywords
+            ``model``, ``prompt`` (text, a list, or :func:`decart_lab.template`), ``data``,
+            ``seed`` and any field of the models. A list, tuple or range is an axis; anything else
+            is the same at every point.
+
+        Returns
+        -------
+        Sweep
+            With ``plan()``, ``run()`` and ``start()``.
+
+        Raises
+        ------
+        GridError
+            An axis without values or with the same value twice, a name that is taken, or no model.
+        """
+        return Sweep(**keywords)._bound_to(self)
+
+    def close(self) -> None:
+        """Close the connection; what still runs is cut off."""
+        if not self.closed:
+            self.closed = True
+            engine().run(self._close)
+
+    async def _close(self) -> None:
+        await self._client.aclose()
+        await self._fetcher.__aexit__()
+
+    def _fetch(self, url: str) -> Path:
+        """Fetch a URL input to a file that lasts as long as this Lab; blocking."""
+        return engine().run(self._fetcher, url, "data")
+
+    def _finished(
+        self,
+        media: Media,
+        model: ModelSpec | str,
+        prompt: str | None,
+        resolution: str | None,
+        *,
+        keep: bool,
+    ) -> Media:
+        if keep:
+            media = self._shelf.keep(media)
+        return replace(priced(media, resolve_model(model), resolution), caption=prompt or "")
+
+    def _open(self) -> None:
+        if self.closed:
+            raise InvalidInputError(
+                "This Lab is closed.", field="lab", hint="Connect again: decart_lab.connect()."
+            )
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "url": self.url,
+            "key": self.has_key,
+            "simulated": self.simulated,
+            "image_model": IMAGE_MODEL,
+            "video_model": VIDEO_MODEL,
+            "runs": str(self.runs),
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        words = {True: "results are simulated", False: "live", None: "not asked yet"}
+        key = "with a key" if self.has_key else "no key"
+        state = "closed" if self.closed else words[self.simulated]
+        return f"<Lab at {self.url}, {key}, {state}>"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        status = self._status()
+        return {"text/plain": cards.lab_text(status), "text/html": cards.lab_card(status)}
