@@ -77,7 +77,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 def test_errors_and_models_load_nothing_heavy():
     program = (
-        "import sys, decart_lab; decart_lab.errors, decart_lab.models, decart_lab.template\n"
+        "import sys, decart_lab; decart_lab.errors, decart_lab.models\n"
         f"print([m for m in {HEAVY} if m in sys.modules])"
     )
     assert in_a_new_process(program) == "[]"

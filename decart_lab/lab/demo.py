@@ -63,18 +63,17 @@ def main(argv: Sequence[str] = ()) -> int:
         print("Pictures and clips each go to the model that takes them.\n")
         run = sweep.run()
         df = run.df
-        bought = df[df["status"] != "invalid"]
-        print(f"\n{bought[list(COLUMNS)].reset_index(drop=True).to_string(max_colwidth=28)}\n")
+        print(f"\n{df[list(COLUMNS)].reset_index(drop=True).to_string(max_colwidth=28)}\n")
         folder = out or run.folder
         report = run.report(folder / "report.html")
         sheet = folder / "contact_sheet.png"
-        bought.decart.sheet(sheet, rows="input", cols="look")
+        df.decart.sheet(sheet, rows="input", cols="look")
 
     print(f"Report:        {report.resolve()}")
     print(f"Contact sheet: {sheet.resolve()}")
     print(f"Media:         {(run.folder / 'media').resolve()}")
     print("Open the report in a browser; notebooks/03_prompt_sweep.ipynb does this by hand.")
-    return 0 if (bought["status"] == "completed").all() else 1
+    return 0 if (df["status"] == "completed").all() else 1
 
 
 def _make_folder(folder: Path) -> None:
