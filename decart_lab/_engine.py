@@ -9,6 +9,7 @@ recorders and media, and a loop patched to be re-entrant loses widget events.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import logging
 import os
@@ -77,7 +78,7 @@ class Engine:
             raise DecartSDKError(
                 "The engine is closed.", hint="The interpreter is ending; start nothing new."
             )
-        return self._portal.start_task_soon(partial(async_fn, *args, **kwargs))
+        return self._portal.start_task_soon(_as_plain_task, partial(async_fn, *args, **kwargs))
 
     def run(
         self, async_fn: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
@@ -128,6 +129,27 @@ class Engine:
         return f"<Engine {'closed' if self._closed else 'running'}>"
 
 
+async def _as_plain_task(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine as asyncio's own task, which is cancelled once.
+
+    A cancelled scope of the portal would cancel every further ``await``, and with it the clean-up
+    of libraries written for asyncio: connections and tracks would be left open.
+    """
+    from anyio import CancelScope
+
+    task = asyncio.get_running_loop().create_task(make())
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        with CancelScope(shield=True):
+            await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # looked at, so that nobody is told it never was
+        raise
+    return task.result()
+
+
 class _Callbacks:
     """One worker thread, started with the first callback, that runs them in order."""
 
@@ -160,6 +182,7 @@ class _Callbacks:
 
 
 _engine: Engine | None = None
+_abandoned: list[Engine] = []
 _lock = threading.Lock()
 
 
@@ -178,8 +201,11 @@ def _close_at_exit() -> None:
 
 
 def _drop_after_fork() -> None:
-    # The thread does not exist in the child, and the lock may have been held by another.
+    # The thread does not exist in the child, and the lock may have been held by another. The old
+    # engine is kept from being collected, because its portal would wait for that thread to end.
     global _engine, _lock
+    if _engine is not None:
+        _abandoned.append(_engine)
     _engine = None
     _lock = threading.Lock()
 
