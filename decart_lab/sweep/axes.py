@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from ..contract.requests import FILE_FIELDS
 from ..errors import GridError, MediaError
 from .table import FIXED, METRIC_PREFIX
 
@@ -31,7 +30,11 @@ def is_axis(name: str, value: Any) -> bool:
     """
     if isinstance(value, (list, tuple, range)):
         return True
-    return name not in FILE_FIELDS and getattr(value, "ndim", None) == 1
+    if getattr(value, "ndim", None) != 1:
+        return False
+    from ..contract.requests import FILE_FIELDS  # brings pydantic, which templates do not need
+
+    return name not in FILE_FIELDS
 
 
 def axis_values(name: str, value: Any, *, scalar_ok: bool = False) -> tuple[Any, ...]:

@@ -76,10 +76,14 @@ def open_inputs(
     dict
         The same keys to inputs; what cannot be used carries its error.
     """
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="decart-lab-inputs") as pool:
-        missing = {key: item for key, item in wanted.items() if key not in held}
+    missing = {key: item for key, item in wanted.items() if key not in held}
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="decart-lab-inputs")
+    try:
         opened = pool.map(lambda item: _open(item[0], item[1], fetch), missing.values())
         found = dict(zip(missing, opened, strict=True))
+    finally:
+        # An interrupt does not wait for a slow address.
+        pool.shutdown(wait=False, cancel_futures=True)
     held |= {key: new for key, new in found.items() if not isinstance(wanted[key][1], (str, Path))}
     return {key: held.get(key) or found[key] for key in wanted}
 
