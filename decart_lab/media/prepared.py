@@ -121,4 +121,5 @@ def owned(path: Path, label: str, field: str, edits: tuple[str, ...] = ()) -> Pr
 
 
 def stamp(found: os.stat_result) -> tuple[int, int]:
+    """Return what changes when a file is written to."""
     return found.st_size, found.st_mtime_ns

@@ -1,0 +1,1 @@
+"""Tests of decart_lab.media."""
