@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .answers import Refusal
@@ -57,6 +58,8 @@ class Gate:
             await self._app(scope, exchange.receive, exchange.send)
         except Refusal as refusal:
             await refusal.answer()(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            pass  # it hung up while sending; there is nobody to answer
         except Exception:
             # The client learns nothing of the inside; the log does, and holds no headers.
             log.exception("the emulator failed at %s", scope["path"][:200])

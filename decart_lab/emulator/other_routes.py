@@ -30,8 +30,10 @@ async def resolve_models(request: Request) -> Response:
     one, several = asked.get("model"), asked.get("models")
     if isinstance(one, str):
         return JSONResponse({"model_id": _resolve(one)})
-    if isinstance(several, list) and all(isinstance(name, str) for name in several):
-        return JSONResponse({"model_ids": {name: _resolve(name) for name in several[:MAX_NAMES]}})
+    if isinstance(several, list) and all(isinstance(name, str) for name in several[:MAX_NAMES]):
+        if len(several) > MAX_NAMES:
+            raise invalid(row("models", f"More than {MAX_NAMES} names", "too_long"))
+        return JSONResponse({"model_ids": {name: _resolve(name) for name in several}})
     raise invalid(row("model", "Give model, a string, or models, a list of strings", "missing"))
 
 

@@ -158,7 +158,7 @@ class Emulator:
             log_config=None,
             server_header=False,
             timeout_keep_alive=75,
-            timeout_graceful_shutdown=2,
+            timeout_graceful_shutdown=1,
         )
         self._server = _Server(config, ready)
         try:

@@ -14,7 +14,7 @@ import pytest
 
 from decart_lab.contract.models import ROWS
 from decart_lab.emulator import emulator
-from tests.helpers.rest import KEY
+from tests.helpers.rest import KEY, eventually
 
 ROUTES = json.loads((Path(__file__).parent / "data" / "openapi_routes.json").read_text())["routes"]
 
@@ -223,6 +223,19 @@ def test_an_early_refusal_reaches_a_client_that_is_still_sending(shared_emu):
     connection.close()
 
 
+def test_a_client_that_hangs_up_leaves_nothing_and_raises_no_alarm(emu, caplog):
+    head = (
+        "POST /v1/generate/lucy-image-2 HTTP/1.1\r\nHost: localhost\r\nx-api-key: k\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 100000\r\n\r\n"
+        '--x\r\nContent-Disposition: form-data; name="data"; filename="a"\r\n\r\nabc'
+    )
+    with socket.create_connection(("127.0.0.1", emu.port), timeout=10) as sock:
+        sock.sendall(head.encode())
+        eventually(lambda: list(emu.world.uploads.iterdir()))
+    eventually(lambda: not list(emu.world.uploads.iterdir()))
+    assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+
+
 def test_a_fault_inside_is_told_without_its_traceback(emu, http, caplog, monkeypatch):
     from decart_lab.emulator.ledger import Ledger
 
@@ -247,7 +260,7 @@ def test_model_names_are_resolved_singly_and_together(shared):
     }
     assert shared.post("/v1/models/resolve", json={"model": "nope"}).status_code == 404
     assert shared.post("/v1/models/resolve", json={"model": "mirage"}).status_code == 410
-    for bad in ({}, [], {"model": 3}, {"models": [1]}):
+    for bad in ({}, [], {"model": 3}, {"models": [1]}, {"models": ["lucy-2.1"] * 101}):
         assert shared.post("/v1/models/resolve", json=bad).status_code == 422
     assert shared.post("/v1/models/resolve", content=b"{").status_code == 422
 

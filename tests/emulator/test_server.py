@@ -180,6 +180,18 @@ def test_it_ends_when_its_parent_is_killed(tmp_path):
         httpx.get(f"{url}/health")
 
 
+def test_what_was_accepted_survives_a_kill(tmp_path, tiny_clip):
+    """The acceptance is on disk before it is answered."""
+    arguments = ("--state", str(tmp_path), "--speed", "0.001", "--render", "canned")
+    with process(*arguments) as (child, url), httpx.Client(base_url=url, headers=KEY) as http:
+        ids = [submit(http, "lucy-2.1", {"data": tiny_clip.read_bytes()}) for _ in range(20)]
+        child.kill()
+        child.wait()
+    with emulator(state=tmp_path, render="canned") as emu:
+        assert list(emu.world.jobs) == ids
+        assert [entry.job_id for entry in emu.ledger] == ids
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_in_order_on_a_signal(number):
     with process() as (child, _):
