@@ -167,10 +167,13 @@ def _real(value: Any) -> float | None:
 
 def _inside(folder: Path | None, relative: object) -> Path | None:
     """Return the file a cell names, if it is one, and if it lies inside the run's folder."""
-    if folder is None or not isinstance(relative, str) or not relative or "\0" in relative:
+    if folder is None or not isinstance(relative, str) or not relative:
         return None
-    path = (folder / relative).resolve()
-    return path if path.is_relative_to(folder) and path.is_file() else None
+    try:
+        path = (folder / relative).resolve()
+        return path if path.is_relative_to(folder) and path.is_file() else None
+    except (OSError, ValueError):  # too long, not encodable, a NUL: no name a file could have
+        return None
 
 
 def label(name: str, value: object, limit: int = 160) -> str:
