@@ -54,7 +54,7 @@ def _texture(strength: int, blur: float, extra: str = "") -> str:
     """Write a still grain, mid grey on average, for ``grainmerge``."""
     return (
         f"color=c=gray:s={{w}}x{{h}}:r=1,trim=end_frame=1,format=yuv420p,"
-        f"noise=c0s={strength}:c0_seed={{seed}},gblur={{{blur}u}}{extra},lutyuv=u=128:v=128"
+        f"noise=c0s={strength}:all_seed={{seed}},gblur={{{blur}u}}{extra},lutyuv=u=128:v=128"
     )
 
 
@@ -70,7 +70,7 @@ def _flakes(size: float, threshold: int, fall: str, drift: str) -> str:
     """Write white specks on black that fall; the noise is drawn once and scrolled."""
     return (
         f"color=c=gray:s={{w}}x{{h}}:r={{fps}},trim=end_frame=1,format=yuv420p,"
-        f"noise=c0s=100:c0_seed={{seed}},gblur={{{size}u}},"
+        f"noise=c0s=100:all_seed={{seed}},gblur={{{size}u}},"
         f"lutyuv=y='clip((val-{threshold})*40,16,235)':u=128:v=128,"
         f"gblur={{0.7u}},loop=loop=-1:size=1,scroll=v=-{fall}:h={drift}"
     )
@@ -132,24 +132,24 @@ LOOKS: Final[tuple[Look, ...]] = (
         "noir",
         ("noir", "black and white", "black-and-white", "monochrome", "film noir"),
         "lutyuv=y='clip(16+219/(1+exp(-9*((val-16)/219-0.46))),16,235)':u=128:v=128,"
-        "vignette=angle=PI/3.6,noise=c0s=12:c0f=t:c0_seed={seed},lutyuv=u=128:v=128",
+        "vignette=angle=PI/3.6,noise=c0s=12:c0f=t:all_seed={seed},lutyuv=u=128:v=128",
     ),
     Look(
         "sepia",
         ("sepia", "daguerreotype", "victorian photograph", "old photograph", "tintype"),
         "lutyuv=y='clip(30+(val-16)*0.9,16,235)':u=104:v=148,vignette=angle=PI/5,"
-        "noise=c0s=6:c0f=t:c0_seed={seed}",
+        "noise=c0s=6:c0f=t:all_seed={seed}",
     ),
     Look(
         "neon",
         ("neon", "glow lines", "tron", "synthwave", "vaporwave", "blacklight"),
         "gblur={1.4u},split[a][b];"
-        "[a]sobel=planes=1:scale=0.9,lutyuv=y='clip((val-14)*2.2+16,16,235)',split[e][g];"
+        "[a]sobel=planes=1:scale=1.5,lutyuv=y='clip((val-14)*2.2+16,16,235)',split[e][g];"
         "[g]gblur={7u}[glow];[e][glow]blend=c0_mode=screen:c1_opacity=0:c2_opacity=0[edges];"
         "[b]gblur={14u},lutyuv=y='16+(val-16)*0.16'[dim];"
         "[edges][dim]blend=c0_mode=screen:c1_opacity=0:c2_opacity=0,lutyuv=u=128:v=128,"
         "format=gbrp[lit];"
-        "gradients=s={w}x{h}:r=1:c0=0xff30e0:c1=0x20e0ff:x0=0:y0=0:x1={w}:y1={h}:speed=0.00001,"
+        "gradients=s={w}x{h}:r=1:c0=0xff30e0:c1=0x20e0ff:x0=0:y0=0:x1={w}:y1={h}:speed=0.00001:seed=1,"
         "trim=end_frame=1,format=gbrp[hues];"
         "[lit][hues]blend=all_mode=multiply",
     ),
@@ -175,9 +175,10 @@ LOOKS: Final[tuple[Look, ...]] = (
         ("sunset", "golden hour", "sundown", "dusk", "sunrise", "evening glow"),
         "lutyuv=y='clip(16+219*pow(max(val-16,0)/219,1.12)*1.02,16,235)',"
         "colorcorrect=rl=0.02:bl=0.12:rh=0.22:bh=-0.28:saturation=0.9[base];"
-        "gradients=s={w}x{h}:r=1:c0=0xff8a3c:c1=0x5a2050:x0=0:y0=0:x1=0:y1={h}:speed=0.00001,"
+        "gradients=s={w}x{h}:r=1:c0=0xff8a3c:c1=0x5a2050:x0=0:y0=0:x1=0:y1={h}:speed=0.00001:seed=1,"
         "trim=end_frame=1,format=yuv420p[sky];"
-        "[base][sky]blend=c0_mode=overlay:c1_mode=grainmerge:c2_mode=grainmerge:all_opacity=0.6",
+        "[base][sky]blend=c0_mode=overlay:c1_mode=grainmerge:c2_mode=grainmerge"
+        ":c0_opacity=0.6:c1_opacity=0.42:c2_opacity=0.42",
         "light",
     ),
     Look(
@@ -234,7 +235,7 @@ LOOKS: Final[tuple[Look, ...]] = (
         ("vintage", "retro", "polaroid", "70s", "1970s", "faded", "nostalgic", "super 8", "analog"),
         "lutyuv=y='clip(62+(val-16)*0.66,16,235)',"
         "colorcorrect=rl=-0.02:bl=0.06:rh=0.10:bh=-0.22:saturation=0.62,vignette=angle=PI/6,"
-        "noise=c0s=14:c0f=t:c0_seed={seed}",
+        "noise=c0s=14:c0f=t:all_seed={seed}",
         "light",
     ),
     Look(
@@ -278,7 +279,7 @@ LOOKS: Final[tuple[Look, ...]] = (
         "lutyuv=y='clip(16+219*pow(max(val-16,0)/219,1.25)*0.95,16,235)':u=96:v=84[green];"
         f"{_screen('128-26*lt(mod(Y,6),3)')}[scan];"
         "[green][scan]blend=c0_mode=grainmerge,"
-        "vignette=angle=PI/5,noise=c0s=16:c0f=t:c0_seed={seed}",
+        "vignette=angle=PI/5,noise=c0s=16:c0f=t:all_seed={seed}",
     ),
     Look(
         "fog",
@@ -286,7 +287,7 @@ LOOKS: Final[tuple[Look, ...]] = (
         "lutyuv=y='clip(120+(val-16)*0.42,16,235)':u='130+(val-128)*0.35':v='127+(val-128)*0.35',"
         "gblur={2.2u}[veil];"
         "color=c=gray:s={w}x{h}:r={fps},trim=end_frame=1,format=yuv420p,"
-        "noise=c0s=100:c0_seed={seed},scale={w}/16:{h}/16,gblur=7,"
+        "noise=c0s=100:all_seed={seed},scale={w}/16:{h}/16,gblur=7,"
         "lutyuv=y='clip((val-128)*14+128,90,200)':u=128:v=128,scale={w}:{h},"
         "loop=loop=-1:size=1,scroll=h=0.0012[drift];"
         "[veil][drift]blend=c0_mode=softlight:shortest=1",

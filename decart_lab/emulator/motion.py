@@ -11,12 +11,15 @@ from itertools import pairwise
 from math import cos, pi, sin
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 _ROOM: Final = 1.22  # how much larger than the frame a picture is held, for the camera to move in
 _PATCH: Final = 0.17  # radius of what MOTION moves, as a share of the frame's height
 
 Size = tuple[int, int]
+Floats = npt.NDArray[np.floating[Any]]
 
 
 def cover(picture: Image.Image, size: Size) -> Image.Image:
@@ -79,15 +82,43 @@ def follow(
     mask = Image.new("L", patch.size, 0)
     ImageDraw.Draw(mask).ellipse([radius * 0.2, radius * 0.2, radius * 1.8, radius * 1.8], fill=255)
     mask = mask.filter(ImageFilter.GaussianBlur(radius * 0.09))
-    # What was behind it is not known; its surroundings, blurred, stand in.
-    blurred = base.filter(ImageFilter.GaussianBlur(radius * 0.7))
+    # What was behind it is not known: the colours around it flow in.
+    around = (x - 2 * radius, y - 2 * radius, x + 2 * radius, y + 2 * radius)
+    hole = Image.new("L", (4 * radius, 4 * radius), 0)
+    hole.paste(mask.point(lambda value: 255 if value > 2 else 0), (radius, radius))
+    filled = _flow_in(base.crop(around), hole).crop((radius, radius, 3 * radius, 3 * radius))
     empty = base.copy()
-    empty.paste(blurred.crop(box), box[:2], mask)
+    empty.paste(filled, box[:2], mask)
     for index in range(count):
         px, py = _along(points, index)
         frame = empty.copy()
         frame.paste(patch, (round(px) - radius, round(py) - radius), mask)
         yield frame
+
+
+def _flow_in(picture: Image.Image, hole: Image.Image) -> Image.Image:
+    """Fill a hole from its rim: average what is known at coarser and coarser sizes, and go back."""
+    known = 1.0 - np.asarray(hole, np.float32) / 255
+    sheet = np.dstack([np.asarray(picture, np.float32) * known[..., None], known])
+    levels: list[Floats] = [sheet]
+    while min(levels[-1].shape[:2]) > 2:
+        levels.append(_resized(levels[-1], levels[-1].shape[1] // 2, levels[-1].shape[0] // 2))
+    colours = levels[-1][..., :3] / np.maximum(levels[-1][..., 3:], 1e-3)
+    for level in reversed(levels[:-1]):
+        coarse = _resized(colours, level.shape[1], level.shape[0])
+        share = np.minimum(level[..., 3:], 1.0)
+        colours = level[..., :3] + coarse * (1 - share)
+    return Image.fromarray(colours.clip(0, 255).astype(np.uint8))
+
+
+def _resized(sheet: Floats, width: int, height: int) -> Floats:
+    smaller = width < sheet.shape[1]
+    method = Image.Resampling.BOX if smaller else Image.Resampling.BILINEAR
+    planes = (
+        Image.fromarray(sheet[..., i]).resize((width, height), method)
+        for i in range(sheet.shape[2])
+    )
+    return np.dstack([np.asarray(plane, np.float32) for plane in planes])
 
 
 def _along(points: Sequence[tuple[int, float, float]], frame: int) -> tuple[float, float]:

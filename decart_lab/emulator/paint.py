@@ -140,7 +140,7 @@ class Kit:
 
     def clouds(self) -> Image.Image:
         """Paint wisps, stretched along the horizon."""
-        wisps = self._cloud(3, stretch=3)
+        wisps = self._cloud(5, stretch=4)
         fade = np.linspace(1, 0, self.height)[:, None].clip(0.25, 1) - 0.25
         alpha = np.clip((wisps - 0.52) * 2.4, 0, 0.75) * fade
         return self._sheet(blend(self.tones.horizon, (255, 255, 255), 0.45), alpha)
@@ -170,9 +170,9 @@ class Kit:
         rgb = base + (haze - base) * below * (0.7 - 0.4 * near)
         # Light from one side: slopes that face it are brighter.
         slope = np.gradient(line)
-        slope = np.convolve(slope, np.ones(9) / 9, mode="same")
+        slope = np.convolve(slope, np.ones(25) / 25, mode="same")
         light = 0.26 * np.tanh(slope * 1.2)[None, :, None]
-        rgb = rgb * (1 + light * np.exp(-3.5 * below))
+        rgb = rgb * (1 + light * np.exp(-6 * below))
         if snow:
             jag = self._skyline(0.25) * 0.02 * self.height
             cap = line.min() + (line - line.min()) * 0.55 + 0.12 * self.height + jag

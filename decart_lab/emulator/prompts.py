@@ -108,7 +108,7 @@ def choose_looks(prompt: str) -> list[tuple[Look, float]]:
 @lru_cache(maxsize=256)
 def read(prompt: str) -> Reading:
     """Find the looks of a prompt and the words that are left."""
-    words = re.findall(r"\w+", prompt[:MAX_CHARACTERS].casefold())
+    words = re.findall(r"\w+|[.,;:!?]", prompt[:MAX_CHARACTERS].casefold())
     taken = [False] * len(words)
     found: dict[str, tuple[int, Look]] = {}
     # Longest phrases first: "night vision" is one look and not two.
@@ -119,7 +119,7 @@ def read(prompt: str) -> Reading:
                 continue
             for i in span:
                 taken[i] = True
-            if set(words[max(0, start - 2) : start]) & _NEGATIONS:
+            if _negated(words, start):
                 continue
             if look.name not in found or start < found[look.name][0]:
                 found[look.name] = (start, look)
@@ -127,9 +127,19 @@ def read(prompt: str) -> Reading:
     left = tuple(
         word
         for word, used in zip(words, taken, strict=True)
-        if not used and word not in _SILENT and word not in _NEGATIONS
+        if not used and word[0] not in ".,;:!?" and word not in _SILENT | _NEGATIONS
     )
     return Reading(tuple(zip(chosen, _WEIGHTS[len(chosen)], strict=True)), left)
+
+
+def _negated(words: list[str], start: int) -> bool:
+    """Tell whether a negation reaches a word: only silent words may stand between them."""
+    for word in reversed(words[:start]):
+        if word in _NEGATIONS:
+            return True
+        if word not in _SILENT:
+            return False
+    return False
 
 
 def _matches(words: list[str], start: int, phrase: tuple[str, ...]) -> bool:

@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from ..contract.models import ModelSpec
+from ..errors import MediaError
 from ..media.image import open_image, png_bytes
 from ..media.probe import probe
 from ..media.video import VideoWriter, read_frames, to_rgb
@@ -160,7 +161,14 @@ def render(request: RenderRequest, out: Path) -> Rendered:
     if request.mode == "canned":
         out.write_bytes(canned_clip(width, height, request.model.fps, frames, request.job_id))
     else:
-        _clip(request, frames, out)
+        try:
+            _clip(request, frames, out)
+        except av.FFmpegError as error:
+            raise MediaError(
+                "The input clip changes in a way that cannot be rendered.",
+                field="data",
+                hint="Export it again with one size and pixel format throughout.",
+            ) from error
     size_bytes = out.stat().st_size
     return Rendered("video/mp4", width, height, frames, fps, frames / fps, size_bytes)
 

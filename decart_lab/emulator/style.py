@@ -7,6 +7,7 @@ What belongs here: the order of the steps and their strength. The steps themselv
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,6 +15,8 @@ from itertools import chain
 from typing import Final
 
 import av
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from ..media.video import to_rgb
@@ -29,7 +32,8 @@ _ORDER: Final[tuple[Stage, ...]] = ("medium", "light", "weather")
 # would hide each other; weather lies over everything anyway.
 _SECOND: Final[dict[Stage, float]] = {"medium": 0.45, "light": 0.7, "weather": 0.9}
 
-_GRAIN: Final = "noise=c0s=5:c0f=t:c0_seed={seed}"
+_READABLE: Final = 72.0  # luma of 255
+_GRAIN: Final = "noise=c0s=5:c0f=t:all_seed={seed}"
 _BT601, _BT709, _LIMITED = 5, 1, 1
 _MATRIX_NAME: Final = {_BT601: "bt601", _BT709: "bt709"}
 
@@ -114,9 +118,10 @@ class Style:
         if self.reference is not None:
             side = transfer_table(Image.fromarray(to_rgb(first)), self.reference)
             parts.append((_transfer(name, self.centred), 1.0))
-        parts += self._repaint()
+        parts += self._repaint(np.asarray(Image.fromarray(to_rgb(first)).convert("L").reduce(8)))
         filled = [(fill(graph, width, height, fps, self.dice + n), opacity)
-                  for n, (graph, opacity) in enumerate(parts)]  # fmt: skip
+                  for n, (graph, opacity) in enumerate(parts)
+            if graph]  # fmt: skip
         pump = Pump(
             compose(*filled), first.width, first.height, fps, format=first.format.name, side=side
         )
@@ -125,18 +130,29 @@ class Style:
             frame.color_range = _LIMITED
             yield frame
 
-    def _repaint(self) -> list[tuple[str, float]]:
+    def _repaint(self, luma: npt.NDArray[np.uint8]) -> list[tuple[str, float]]:
         """List the grade, the looks in the order of their stages, and the grain, with opacities."""
         reading = read(self.prompt)
         looks = [look for look, _ in reading.looks]
         grade = grade_of(reading.words, beside_looks=bool(looks))
         grade += hashed_grade(self.model).scaled(0.08)
         ordered = sorted(looks, key=lambda look: _ORDER.index(look.stage))
+        drawn = any(look.stage == "medium" for look in looks)
         return [
+            (_lifted(luma) if drawn else "", 1.0),
             (grade.graph, 1.0),
             *((look.graph, 1.0 if look is looks[0] else _SECOND[look.stage]) for look in ordered),
             (_GRAIN, 1.0),
         ]
+
+
+def _lifted(luma: npt.NDArray[np.uint8]) -> str:
+    """Brighten a dark picture before it is drawn, as whoever draws it would: by its median."""
+    median = max(4.0, float(np.median(luma)))
+    if median >= _READABLE:
+        return ""
+    gamma = max(0.45, math.log(_READABLE / 255) / math.log(median / 255))
+    return f"lutyuv=y='16+219*pow(clip((val-16)/219,0,1),{gamma:.3f})'"
 
 
 def _transfer(matrix: str, centred: bool) -> str:
