@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -45,16 +44,32 @@ def clock() -> EagerClock:
     return EagerClock()
 
 
+class Switch:
+    """One server for all tests, since starting and stopping one costs a fifth of a second."""
+
+    app: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture(scope="session")
+def switch() -> Iterator[tuple[Switch, str]]:
+    """The server and its address."""
+    switch = Switch()
+    with serve(switch) as url:
+        yield switch, url
+
+
 @pytest.fixture
-def connected(clock: EagerClock) -> Iterator[Any]:
+def connected(clock: EagerClock, switch: tuple[Switch, str]) -> Any:
     """Make a client of a scripted service: ``connected(Service(...))``."""
-    with ExitStack() as stack:
 
-        def connect(service: Service, **options: Any) -> DecartClient:
-            url = stack.enter_context(serve(service.app))
-            return DecartClient(KEY, base_url=url, **({"clock": clock} | options))
+    def connect(service: Service, **options: Any) -> DecartClient:
+        switch[0].app = service.app
+        return DecartClient(KEY, base_url=switch[1], **({"clock": clock} | options))
 
-        yield connect
+    return connect
 
 
 @pytest.fixture(scope="session")
