@@ -58,8 +58,9 @@ class Embedding:
         Longest side of pictures and posters, in pixels.
     links : bool
         Whether clips that are not embedded, and originals, may be linked.
-    linked, unreadable : int
-        Clips that were not embedded; results whose files could not be read.
+    linked, omitted, unreadable : int
+        Clips that were not embedded; pictures for which there was no room; results whose files
+        could not be read.
     """
 
     base: Path
@@ -68,16 +69,18 @@ class Embedding:
     size: int = THUMB_SIZE
     links: bool = True
     linked: int = 0
+    omitted: int = 0
     unreadable: int = 0
 
     def picture(self, tile: Tile) -> str | None:
-        """Return a tile's picture as an inline address; None when it cannot be had."""
+        """Return a tile's picture as an inline address; "" without room, None unreadable."""
         content = picture_data(tile, self.size)
         if content is None:
             self.unreadable += 1
             return None
         if len(content) > self.left_bytes:
-            return None
+            self.omitted += 1
+            return ""
         self.left_bytes -= len(content)
         return data_url("image/webp", content)
 
@@ -253,7 +256,9 @@ def _figure(
     if not tile.has_result:
         shown: Html = _void(tile)
     elif poster is None:
-        shown = _void(tile, "The file cannot be shown here.")
+        shown = _void(tile, "The file cannot be read.")
+    elif not poster:
+        shown = _void(tile, f"Not shown here: {tile.media.name if tile.media else ''}")
     elif tile.kind == "video":
         shown = _video(tile, poster, embedding)
     else:
@@ -361,6 +366,9 @@ def notes(embedding: Embedding, *, left_out: int = 0) -> Html | None:
             else ("shown as a still with its file name, which is in the run's folder.")
         )
         said.append(f"{clips} too large to embed and {where}")
+    if embedding.omitted:
+        left = plural(embedding.omitted, "picture")
+        said.append(f"{left} not shown inline, to keep this small; select fewer rows.")
     if embedding.unreadable:
         said.append(f"{plural(embedding.unreadable, 'result')} could not be read from the run.")
     return el("div", " ".join(said), class_="dl-notes") if said else None

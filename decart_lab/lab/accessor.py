@@ -7,6 +7,7 @@ one for each access), works on any selection of a run's rows, and finds the file
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -188,7 +189,14 @@ class Accessor:
                 table[name] = table[name].astype(object).map(_tame)
         table.columns = [_tame(str(name)) for name in table.columns]
         try:
-            table.to_csv(path, sep=separators[path.suffix.lower()], index=False, encoding="utf-8")
+            table.to_csv(
+                path,
+                sep=separators[path.suffix.lower()],
+                index=False,
+                encoding="utf-8",
+                # All texts are quoted: a bare carriage return would begin a new cell.
+                quoting=csv.QUOTE_NONNUMERIC,
+            )
         except OSError as error:
             raise _unwritable(path, error) from error
         return path

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from ..config import DEFAULT_BASE_URL, ENV_API_KEY, ENV_URL, resolve_api_key, runs_root
 from ..display.cards import lab_card, lab_text
 from ..display.shown import Shown
-from ..lab.connect import last_lab
-from ..lab.lab import IMAGE_MODEL, VIDEO_MODEL, Lab
 from ._line import Parser
 
 if TYPE_CHECKING:
+    from ..lab.lab import Lab
     from .words import Call
 
 
@@ -23,6 +22,10 @@ def parser() -> Parser:
 
 def run(_call: Call) -> Lab | Shown:
     """Return the kernel's Lab, which shows itself, or what there would be; nothing is connected."""
+    # Imported when used: loading the extension need not wait for the client.
+    from ..lab.connect import last_lab
+    from ..lab.lab import IMAGE_MODEL, VIDEO_MODEL
+
     lab = last_lab()
     if lab is not None:
         return lab

@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.core.error import UsageError
 
 from ..errors import DecartSDKError
-from ..lab.connect import connect, last_lab
-from ..lab.lab import IMAGE_MODEL, VIDEO_MODEL
-from ..media.inputs import prepare
 from ..sweep.template import template
 from ._line import Parser, count_of, name_of
 from ._yaml import Reference, read_body, resolve
@@ -63,6 +60,8 @@ def parser() -> Parser:
 
 def run(call: Call) -> DataFrame:
     """Run the sweep and return its DataFrame; the Run itself is ``lab.last_run``."""
+    from ..lab.connect import connect, last_lab
+
     keywords, shape = read_grid(call.body, call.namespace)
     sweep: Sweep = (last_lab() or connect()).sweep(**keywords)
     for step in shape:
@@ -103,6 +102,9 @@ def default_model(data: Any) -> str:
 
     An input that cannot be read is left to the sweep, which says why.
     """
+    from ..lab.lab import IMAGE_MODEL, VIDEO_MODEL
+    from ..media.inputs import prepare
+
     first = data[0] if isinstance(data, list | tuple) and data else data
     if first is None:
         return IMAGE_MODEL
