@@ -22,6 +22,9 @@ STANDS_IN: Final = {"data": "input", "reference_image": "reference"}
 """Axes whose values appear in a fixed column of the table instead of one of their own."""
 
 
+MAX_VALUES: Final = 1_000_000
+
+
 def is_axis(name: str, value: Any) -> bool:
     """Return whether a keyword's value is a list of values rather than one value.
 
@@ -52,11 +55,17 @@ def axis_values(name: str, value: Any, *, scalar_ok: bool = False) -> tuple[Any,
     Raises
     ------
     GridError
-        No values, the same value twice, or a collection without order or end.
+        No values, too many, the same value twice, or a collection without order or end.
     """
     if is_axis(name, value):
+        if len(value) > MAX_VALUES:
+            raise GridError(
+                f"The axis {name!r} has {len(value):,} values; at most {MAX_VALUES:,} are held.",
+                field=name,
+                hint="Draw some of them first, for example with random.sample.",
+            )
         raw: Iterable[Any] = value.tolist() if hasattr(value, "tolist") else value
-    elif isinstance(value, (set, frozenset, Iterator)):
+    elif isinstance(value, (set, frozenset, Iterator)) and not hasattr(value, "read"):
         raise GridError(
             f"{name} is a {type(value).__name__}, which has no fixed order or length.",
             field=name,

@@ -8,9 +8,11 @@ bought :mod:`decart_lab.sweep.routes`'. Media goes from the network to the disk,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import defaultdict, deque
 from math import isnan
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .._clock import Clock, RealClock
@@ -128,7 +130,7 @@ class Runner:
                 **facts,
             )
         finally:
-            await asyncio.to_thread(target.unlink, missing_ok=True)
+            await asyncio.to_thread(_remove, target)
         self._share(point)
 
     def _keep(self, media: Media) -> dict[str, Any]:
@@ -190,6 +192,11 @@ class Runner:
     def _end(self, point: Point, **changes: Any) -> None:
         kind: EventKind = "done" if changes["status"] == PointStatus.COMPLETED else "ended"
         self._journal.record(kind, point.point_id, self._clock.utc(), **changes)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):  # what is left of a failed download is in nobody's way
+        path.unlink(missing_ok=True)
 
 
 def check_limits(concurrency: int, image_route: str) -> None:

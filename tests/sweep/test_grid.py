@@ -203,6 +203,7 @@ def test_grids_are_never_changed_by_what_is_made_of_them():
         (lambda: Grid.of(alpha=[]), "has no values"),
         (lambda: Grid.of(alpha=[1, 1]), "twice"),
         (lambda: Grid.of(alpha=[{"x": 1}, {"x": 1}]), "twice"),
+        (lambda: Grid.of(alpha=range(10**12)), "are held"),
         (lambda: Grid.of(alpha={1, 2}), "no fixed order"),
         (lambda: Grid.of(alpha=iter([1])), "no fixed order"),
         (lambda: Grid.of(status=["a"]), "column of that name"),

@@ -1,0 +1,96 @@
+"""The schema: one table of columns, and frames that are alike whatever is in them."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+
+from decart_lab.contract.states import PointStatus
+from decart_lab.sweep.table import FIXED, SCHEMA, to_frame
+
+FULL = {
+    "string": "x",
+    "category": "a",
+    "status": "completed",
+    "boolean": True,
+    "Int16": 3,
+    "Int64": 4_294_967_295,
+    "Float64": 0.5,
+    "datetime": datetime(2026, 1, 1, tzinfo=UTC),
+}
+AXES = {"style": "string", "strength": "Float64", "anchor": "boolean", "steps": "Int64"}
+
+
+def row(**more):
+    return {"point_id": "a" * 16, "status": PointStatus.PLANNED, **more}
+
+
+def full_row():
+    found = {column.name: FULL[column.dtype] for column in SCHEMA}
+    return found | {"point_id": "b" * 16, **{name: FULL[kind] for name, kind in AXES.items()}}
+
+
+def shape(frame):
+    """Columns with dtypes; the values a category happens to hold are not its type."""
+    return {
+        name: "category"
+        if isinstance(dtype, pd.CategoricalDtype) and not dtype.ordered
+        else str(dtype)
+        for name, dtype in frame.dtypes.items()
+    } | {frame.index.name: str(frame.index.dtype)}
+
+
+def test_an_empty_a_partial_and_a_full_run_have_the_same_dtypes():
+    empty, partial = to_frame([], AXES), to_frame([row()], AXES)
+    full = to_frame([full_row()], AXES)
+    assert shape(empty) == shape(partial) == shape(full)
+    assert shape(to_frame([row(), full_row()], AXES)) == shape(empty)
+    assert not full.isna().any().any()
+
+
+def test_every_column_has_the_dtype_that_the_schema_promises():
+    frame = to_frame([full_row()])
+    assert list(frame.columns) == [column.name for column in SCHEMA]
+    assert frame.index.name == "point_id"
+    for column in SCHEMA:
+        dtype = frame.dtypes[column.name]
+        if column.dtype == "string":
+            assert dtype == pd.StringDtype("python"), column.name
+        elif column.dtype == "datetime":
+            assert str(dtype) == "datetime64[us, UTC]", column.name
+        elif column.dtype == "status":
+            assert dtype.ordered
+            assert list(dtype.categories) == [status.value for status in PointStatus]
+        else:
+            assert str(dtype) == column.dtype, column.name
+
+
+def test_statuses_can_be_compared_because_they_are_ordered():
+    frame = to_frame([row(), row(status="completed") | {"point_id": "c"}])
+    assert (frame["status"] >= "completed").tolist() == [False, True]
+
+
+def test_unknown_numbers_are_missing_and_never_nan_or_zero():
+    frame = to_frame([row(cost=math.nan, cost_estimate=math.nan)])
+    assert frame["cost"].isna().all()
+    assert frame["cost"].sum() == 0
+    assert frame["cost_estimate"].array[0] is pd.NA
+
+
+@pytest.mark.parametrize("fixed", ["point_id", "status", "media", "input", "cost"])
+def test_fixed_names_are_known_to_the_grid(fixed):
+    assert fixed in FIXED
+
+
+def test_frames_of_several_runs_can_be_put_together():
+    both = pd.concat([to_frame([full_row()]), to_frame([row()])])
+    assert len(both) == 2
+    assert str(both.dtypes["seed"]) == "Int64"
+
+
+def test_values_that_are_no_plain_text_become_text_in_an_axis_column():
+    frame = to_frame([row(style=[{"x": 1.5}])], {"style": "string"})
+    assert frame["style"].tolist() == ['[{"x":1.5}]']
