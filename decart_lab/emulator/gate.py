@@ -91,7 +91,8 @@ class _Exchange:
     """One request and its answer: marks the answer, and reads what is left of the request first.
 
     A server that answers and closes while the client is still sending makes the client see a
-    broken connection instead of the answer, so an early refusal waits for a bounded rest.
+    broken connection instead of the answer, so an early refusal waits for a bounded rest; not
+    for a client that itself waits to be told to go on.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +102,7 @@ class _Exchange:
         length = headers.get("content-length", "0")
         declared = int(length) if length.isdigit() else MAX_DRAIN + 1
         has_body = declared > 0 or "transfer-encoding" in headers
-        self._unread = has_body and declared <= MAX_DRAIN
+        self._unread = has_body and declared <= MAX_DRAIN and "expect" not in headers
         self.started = False
 
     async def receive(self) -> Message:

@@ -6,6 +6,7 @@ and credited back when its job fails; one without a known price is listed and dr
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
@@ -35,7 +36,7 @@ class Ledger(Sequence[LedgerEntry]):
     @property
     def total(self) -> float:
         """USD charged; entries of unknown price count as nothing."""
-        return round(sum(entry.price or 0.0 for entry in self.entries), 6)
+        return round(math.fsum(entry.price or 0.0 for entry in self.entries), 6)
 
     def add(self, entry: LedgerEntry) -> None:
         """Enter an accepted request."""

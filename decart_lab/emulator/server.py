@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import uvicorn
 
@@ -89,7 +89,11 @@ class Emulator:
             target=self._run, args=(ready,), name="decart-lab-emulator", daemon=True
         )
         self._thread.start()
-        came_up = ready.wait(START_S)
+        try:
+            came_up = ready.wait(START_S)
+        except BaseException:
+            self.stop()  # interrupted while waiting: nothing may stay behind
+            raise
         if not came_up or self._failure is not None:
             failure = self._failure
             self.stop()
@@ -273,7 +277,9 @@ def emulator(
     seed: int = 0,
     host: str = "127.0.0.1",
     allow_origins: Iterable[str] = (),
-    **more: Any,
+    max_upload_bytes: int = 500_000_000,
+    session_limit: int | None = 5,
+    render_threads: int = 2,
 ) -> Emulator:
     """Decart in a box: a server of the API in this process, with no key and no network.
 
@@ -300,8 +306,12 @@ def emulator(
         Address to bind.
     allow_origins : iterable of str, optional
         Web origins, besides this machine's, whose pages may call it.
-    **more
-        Further fields of :class:`decart_lab.emulator.settings.Settings`.
+    max_upload_bytes : int, default 500_000_000
+        Largest request body, in bytes; more is refused with 413.
+    session_limit : int or None, default 5
+        Realtime sessions at once; None for no limit.
+    render_threads : int, default 2
+        Threads that do media work.
 
     Returns
     -------
@@ -328,7 +338,9 @@ def emulator(
         capacity=capacity,
         seed=seed,
         allow_origins=tuple(allow_origins),
-        **more,
+        max_upload_bytes=max_upload_bytes,
+        session_limit=session_limit,
+        render_threads=render_threads,
     )
     keys = (api_keys,) if isinstance(api_keys, str) else tuple(api_keys)
     if not all(key.strip() for key in keys):

@@ -29,7 +29,7 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shared_emu() -> Iterator[Emulator]:
     """One emulator for the tests of a module that do not count anything."""
-    with emulator(speed=200.0, render="canned") as running:
+    with emulator(speed=200.0, render="canned", allow_origins=["https://app.example"]) as running:
         yield running
 
 

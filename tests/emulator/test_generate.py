@@ -219,6 +219,19 @@ BROKEN = {
 }
 
 
+def test_a_form_that_ends_within_a_field_is_refused_although_the_rest_is_there(shared, picture):
+    request = shared.build_request(
+        "POST", "/v1/jobs/lucy-image-2", data={"prompt": "x"}, files={"data": picture}
+    )
+    whole = request.read()
+    boundary = whole[: whole.index(b"\r\n")]
+    last = b'\r\nContent-Disposition: form-data; name="seed"\r\n\r\n7'
+    cut = whole[: whole.rindex(boundary)] + boundary + last
+    headers = {"content-type": request.headers["content-type"]}
+    answer = shared.post("/v1/jobs/lucy-image-2", headers=headers, content=cut)
+    assert faults(answer) == [("", "form_truncated")]
+
+
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_body_that_is_not_a_form_is_refused_and_leaves_nothing(shared, shared_emu, kind):
     headers, content = BROKEN[kind]
@@ -229,7 +242,7 @@ def test_a_body_that_is_not_a_form_is_refused_and_leaves_nothing(shared, shared_
 
 def test_uploads_beyond_the_limit_are_413_declared_or_not(picture):
     with (
-        emulator(render="canned", max_upload_bytes=20_000) as emu,
+        emulator(speed=200, render="canned", max_upload_bytes=20_000) as emu,
         httpx.Client(base_url=emu.url, headers=KEY) as http,
     ):
         files = {"data": b"\x89PNG" + b"x" * 50_000}

@@ -228,3 +228,5 @@ def test_an_unset_seed_is_drawn_anew_for_each_repetition(http, emu, tiny_clip):
 @pytest.mark.parametrize("prompt", ["", "a" * 5000, "<script>", "été 日本 \u0000"])
 def test_prompts_of_any_length_and_script_are_taken(http, tiny_clip, prompt):
     submit(http, "lucy-2.5", {"data": tiny_clip.read_bytes()}, prompt=prompt)
+    if prompt:
+        submit(http, "lucy-clip", {"data": tiny_clip.read_bytes()}, prompt=prompt)
