@@ -190,8 +190,6 @@ class Media:
         if target.is_dir():
             suffix = next(f.suffix for f in FORMATS if f.mime == source.mime)
             target = target / (self.path.stem + (suffix if self.edits else self.path.suffix))
-        if target.exists() and source.path is not None and target.samefile(source.path):
-            return target
         part = target.with_name(target.name + ".part")
         try:
             with source.open() as file, part.open("wb") as out:

@@ -210,6 +210,8 @@ class VideoWriter:
 
         if isinstance(frame, av.VideoFrame):
             self._check((frame.height, frame.width, 3))
+            if frame.format.is_rgb:
+                return _from_rgb(frame)
             if frame.format.name != "yuv420p" or frame.color_range == _FULL:
                 return frame.reformat(format="yuv420p", dst_color_range=_LIMITED)
             return frame
@@ -218,11 +220,7 @@ class VideoWriter:
             raise MediaError(
                 f"A frame of type {frame.dtype} cannot be written.", hint="Give uint8."
             )
-        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-        picture = rgb.reformat(format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED)
-        picture.colorspace = picture.color_primaries = picture.color_trc = _BT709
-        picture.color_range = _LIMITED
-        return picture
+        return _from_rgb(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24"))
 
     def _check(self, shape: tuple[int, ...]) -> None:
         if shape != (self.height, self.width, 3):
@@ -240,6 +238,13 @@ class VideoWriter:
                 self._container.close()
             self._container = None
         self._part.unlink(missing_ok=True)
+
+
+def _from_rgb(frame: av.VideoFrame) -> av.VideoFrame:
+    picture = frame.reformat(format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED)
+    picture.colorspace = picture.color_primaries = picture.color_trc = _BT709
+    picture.color_range = _LIMITED
+    return picture
 
 
 class _Sound:

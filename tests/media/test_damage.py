@@ -16,7 +16,7 @@ from decart_lab.errors import InvalidInputError
 from decart_lab.media.image import open_image
 from decart_lab.media.probe import probe
 from decart_lab.media.video import read_frames
-from tests.helpers.clips import moving, still, write_clip
+from tests.helpers.clips import moving, png_claiming, still, write_clip
 
 PICTURES = {fmt: still(fmt, 40, 30, 6) for fmt in ("PNG", "JPEG", "WEBP")}
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -123,7 +123,7 @@ def test_the_demuxer_is_given_a_file_and_a_format_and_nothing_else(made, monkeyp
         assert not isinstance(file, (str, Path))
         assert isinstance(file, io.IOBase)
         assert kwargs["format"] == "mov"
-        assert "max_pixels" in kwargs["options"]
+        assert {"max_pixels", "codec_whitelist"} <= set(kwargs["options"])
 
 
 def test_frames_larger_than_their_header_says_are_refused(tmp_path):
@@ -136,3 +136,38 @@ def test_frames_larger_than_their_header_says_are_refused(tmp_path):
         patch.setattr(limits, "MAX_CLIP_PIXELS", 10_000)
         with pytest.raises(InvalidInputError):
             list(read_frames(path))
+
+
+def test_frames_that_grow_in_the_middle_of_a_clip_are_refused(tmp_path, monkeypatch):
+    """VP8 may change its size at any key frame, long after the header was checked."""
+    import av
+
+    small = write_clip(tmp_path / "small.webm", moving(60), codec="libvpx")
+    large = write_clip(tmp_path / "large.webm", moving(3, 640, 480), codec="libvpx")
+    path = tmp_path / "grows.webm"
+    with av.open(str(path), "w") as out, av.open(str(small)) as first, av.open(str(large)) as then:
+        stream = out.add_stream_from_template(first.streams.video[0])
+        end = 0
+        for source in (first, then):
+            start = end
+            for packet in source.demux(video=0):
+                if packet.dts is not None:
+                    packet.pts += start
+                    packet.dts += start
+                    end = packet.pts + 40
+                    packet.stream = stream
+                    out.mux(packet)
+    assert probe(path).width == 64
+    assert {frame.width for frame in read_frames(path)} == {64, 640}
+    monkeypatch.setattr("decart_lab.media.demux.MAX_CLIP_PIXELS", 100 * 100)
+    monkeypatch.setattr("decart_lab.media.limits.MAX_CLIP_PIXELS", 100 * 100)
+    with pytest.raises(InvalidInputError):
+        list(read_frames(path))
+
+
+def test_a_picture_that_says_two_sizes_is_refused():
+    """Pillow believes the last header, and only warns below twice its limit."""
+    content = still()
+    other = png_claiming(12_000, 12_000)[8:33]
+    with pytest.raises(InvalidInputError, match="damaged"):
+        open_image(content[:33] + other + content[33:])

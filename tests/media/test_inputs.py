@@ -129,6 +129,23 @@ def test_a_refused_file_object_leaves_nothing_behind(monkeypatch):
     assert set(folder.iterdir()) == before
 
 
+def test_a_file_object_that_fails_on_the_way_leaves_nothing_behind(monkeypatch):
+    from decart_lab.media import temp
+
+    class Failing(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell() > 50_000:
+                raise OSError("gone")
+            return super().read(30_000)
+
+    monkeypatch.setattr(limits, "SPOOL_IN_MEMORY_BYTES", 100)
+    folder = temp.new_path(".x").parent
+    before = set(folder.iterdir())
+    with pytest.raises(InvalidInputError, match="cannot be read: OSError"):
+        prepare(Failing(CLIP.read_bytes()))
+    assert set(folder.iterdir()) == before
+
+
 def test_an_endless_file_that_is_no_media_is_refused_at_its_first_bytes():
     with Path("/dev/zero").open("rb") as file, pytest.raises(MediaError, match="is not PNG"):
         prepare(file)

@@ -82,6 +82,14 @@ def test_an_array_that_would_fill_memory_is_refused_with_a_way_out(made, monkeyp
         assert len(Media(made / name).to_numpy(frames=5)) == 5
 
 
+def test_an_array_that_would_fill_memory_is_refused_before_a_frame_is_read(made, monkeypatch):
+    clip = Media(made / "plain.mp4")
+    monkeypatch.setattr(limits, "MAX_ARRAY_BYTES", 64 * 48 * 3 * 5)
+    monkeypatch.setattr("decart_lab.media.media.read_frames", None)
+    with pytest.raises(MediaError, match="20 frames"):
+        clip.to_numpy()
+
+
 def test_edits_show_in_what_it_says_of_itself():
     edited = CAT.crop(10, 20, 200, 100).resize(50, 25)
     assert (edited.width, edited.height, edited.mime) == (50, 25, "image/png")
@@ -144,6 +152,13 @@ def test_a_trim_begins_and_ends_where_it_says(tmp_path):
 
 def test_a_turned_clip_is_edited_as_it_is_shown(made):
     assert Media(made / "turned90.mp4").crop(0, 0, 20, 60).to_numpy().shape == (4, 60, 20, 3)
+
+
+def test_a_crop_of_a_clip_begins_at_its_very_pixel(made):
+    whole = Media(made / "plain.mp4").to_numpy(frames=1)[0].astype(int)
+    part = Media(made / "plain.mp4").crop(11, 5, 30, 20).to_numpy(frames=1)[0]
+    brightness = (part - whole[5:25, 11:41]) @ (0.299, 0.587, 0.114)
+    assert abs(brightness.mean()) < 1  # colour is coarser: one sample for four pixels
 
 
 @pytest.mark.parametrize(

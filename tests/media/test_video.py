@@ -49,6 +49,19 @@ def test_another_rate_keeps_the_length(numbered, fps, count):
     assert max(abs(a - b) for a, b in zip(seen, wanted, strict=True)) <= 1
 
 
+def test_a_slow_clip_is_timed_from_the_moment_asked_for(tmp_path):
+    path = write_clip(tmp_path / "slow.mp4", (grey(n) for n in range(4)), fps=1, crf=5)
+    assert numbers(read_frames(path, fps=10, start_s=0.9, end_s=1.4)) == [0, 1, 1, 1, 1]
+
+
+def test_a_clip_that_names_no_colours_is_read_as_players_read_it(tmp_path):
+    """The encoder called bare leaves them out, and converts as for small clips, BT.601."""
+    red = np.full((48, 64, 3), (230, 20, 30), np.uint8)
+    path = write_clip(tmp_path / "red.mp4", [red] * 2, crf=5)
+    seen = np.asarray(poster(path)).reshape(-1, 3).mean(axis=0)
+    assert np.abs(seen - (230, 20, 30)).max() < 5
+
+
 def test_the_rate_holds_though_the_reader_stamps_the_frames(numbered):
     """A writer sets the time of what it is given; the same frame may be given again."""
     seen = 0
@@ -126,6 +139,7 @@ def test_what_is_written_has_the_size_rate_and_frames_given(tmp_path, fps):
 
 def test_what_is_written_can_be_played_before_it_is_loaded(tmp_path):
     content = write(tmp_path / "out.mp4", moving()).read_bytes()
+    assert b"Lavf" not in content
     assert content.index(b"moov") < content.index(b"mdat")
     with av.open(str(tmp_path / "out.mp4")) as clip:
         context = clip.streams.video[0].codec_context
@@ -160,11 +174,35 @@ def test_decoded_frames_can_be_written_again(numbered, tmp_path):
     assert numbers(read_frames(tmp_path / "out.mp4")) == list(range(50))
 
 
-def test_frames_of_full_range_keep_their_black_and_white(tmp_path):
+def test_the_encoder_chooses_its_own_key_frames(tmp_path):
+    """Decoded frames say what they were, which must not bind the new clip."""
+    frames = list(read_frames(write_clip(tmp_path / "in.mp4", moving(20), preset="medium")))
+    for frame in frames:
+        frame.pict_type = 1
+    with VideoWriter(tmp_path / "out.mp4", 64, 48, 25) as writer:
+        for frame in frames:
+            writer.write(frame)
+    again = [frame.pict_type for frame in read_frames(tmp_path / "out.mp4")]
+    assert again.count(1) == 1
+
+
+@pytest.mark.parametrize("fmt", ["rgb24", "bgr24", "gbrp", "yuv444p"])
+def test_frames_of_other_formats_keep_their_colour(tmp_path, fmt):
+    colour = np.array((20, 40, 230))
+    frame = av.VideoFrame.from_ndarray(np.full((720, 1280, 3), colour, np.uint8), format="rgb24")
+    with VideoWriter(tmp_path / "out.mp4", 1280, 720, 10, crf=5) as writer:
+        writer.write(frame.reformat(format=fmt, dst_colorspace=1 if fmt == "yuv444p" else None))
+    seen = np.asarray(poster(tmp_path / "out.mp4")).reshape(-1, 3).mean(axis=0)
+    assert np.abs(seen - colour).max() < 6
+
+
+@pytest.mark.parametrize("fmt", ["yuvj420p", "yuv420p"])
+def test_frames_of_full_range_keep_their_black_and_white(tmp_path, fmt):
     ramp = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
     frame = av.VideoFrame.from_ndarray(np.dstack([ramp] * 3), format="rgb24").reformat(
-        format="yuvj420p", dst_color_range=2
+        format=fmt, dst_color_range=2
     )
+    frame.color_range = 2
     with VideoWriter(tmp_path / "out.mp4", 64, 48, 10, crf=5) as writer:
         writer.write(frame)
     seen = np.asarray(poster(tmp_path / "out.mp4"))[:, :, 0].mean(axis=0)
@@ -218,6 +256,13 @@ def test_sound_is_kept_and_stays_in_step(beep, tmp_path):
     assert loudness(path, 1.05, 1.95) > 0.3
     assert loudness(path, 0.0, 0.95) < 0.01
     assert loudness(path, 2.05, 2.9) < 0.01
+
+
+def test_sound_begins_at_its_very_sample(beep, tmp_path):
+    """Not at the AAC frame around it, which is up to 21 ms away."""
+    path = write(tmp_path / "out.mp4", moving(30), audio_from=beep, audio_start_s=0.5)
+    assert loudness(path, 0.4, 0.494) < 0.03
+    assert loudness(path, 0.505, 0.6) > 0.3
 
 
 @pytest.mark.parametrize("start_s", [0.5, 1.5])
@@ -279,7 +324,9 @@ def test_frames_that_do_not_fit_are_refused_and_nothing_is_left(tmp_path, frame)
         pytest.raises(MediaError, match="A frame of"),
         VideoWriter(tmp_path / "out.mp4", 64, 48, 25) as writer,
     ):
-        writer.write(gradient())
+        for _ in range(60):  # enough for the encoder to have written something
+            writer.write(gradient())
+        assert list(tmp_path.iterdir()) == [tmp_path / "out.mp4.part"]
         writer.write(frame)
     assert list(tmp_path.iterdir()) == []
 
