@@ -88,6 +88,12 @@ def test_an_unknown_price_is_said_and_not_counted_as_nothing(run: MadeRun) -> No
     assert "cost unknown" in text
 
 
+def test_a_total_of_unknown_prices_is_unknown(run: MadeRun) -> None:
+    for row in run.rows:
+        row["cost"] = None
+    assert "$" not in page_of(run).text
+
+
 def test_a_run_in_progress_shows_what_is_still_to_come(run: MadeRun) -> None:
     run.add(None, status="processing", style="ink", light="night")
     run.add(None, status="planned", style="clay", light="night")
