@@ -16,10 +16,10 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from .errors import DecartSDKError
 
@@ -30,6 +30,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = logging.getLogger("decart_lab")
+
+FLUSH_S: Final = 2.0
+"""How long a blocking call waits for its callbacks after its result is there, in seconds."""
 
 
 class Engine:
@@ -69,6 +72,9 @@ class Engine:
         DecartSDKError
             Called from the engine's own loop, where waiting for the answer would never end.
         """
+        return self._start(partial(async_fn, *args, **kwargs), _Stop())
+
+    def _start(self, make: Callable[[], Coroutine[Any, Any, T]], stop: _Stop) -> Future[T]:
         if threading.get_ident() == self._thread:
             raise DecartSDKError(
                 "A blocking call was made from the engine's own loop, where it would never end.",
@@ -78,12 +84,15 @@ class Engine:
             raise DecartSDKError(
                 "The engine is closed.", hint="The interpreter is ending; start nothing new."
             )
-        return self._portal.start_task_soon(_as_plain_task, partial(async_fn, *args, **kwargs))
+        return self._portal.start_task_soon(_as_plain_task, make, stop)
 
     def run(
         self, async_fn: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run a coroutine function on the engine's loop and wait for its result.
+
+        Callbacks that it asked for have been run when this returns, so that what they print does
+        not turn up below the next cell; one that takes its time is waited for briefly.
 
         On KeyboardInterrupt the coroutine is cancelled and the interrupt goes on at once: the
         prompt does not wait for the coroutine's own clean-up, which finishes in the background.
@@ -93,13 +102,16 @@ class Engine:
         DecartSDKError
             Called from the engine's own loop.
         """
-        future = self.start(async_fn, *args, **kwargs)
+        # An interrupt may come before there is a future to cancel, but never before this.
+        stop = _Stop()
         try:
-            return future.result()
-        except BaseException:
-            # Only an interrupt can leave it unfinished; for a finished one this does nothing.
-            future.cancel()
+            future = self._start(partial(async_fn, *args, **kwargs), stop)
+            wait([future])
+        except KeyboardInterrupt:
+            stop.now()
             raise
+        self._callbacks.flush(FLUSH_S)
+        return future.result()
 
     def callback(self, fn: Callable[..., object], *args: object) -> None:
         """Run a user's callback on one worker thread, in the order given, never on the loop.
@@ -129,7 +141,30 @@ class Engine:
         return f"<Engine {'closed' if self._closed else 'running'}>"
 
 
-async def _as_plain_task(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+class _Stop:
+    """The wish that one task be cancelled, whether it has begun or not; from any thread."""
+
+    def __init__(self) -> None:
+        self._wanted = False
+        self._task: asyncio.Task[Any] | None = None
+
+    def now(self) -> None:
+        self._wanted = True
+        if (task := self._task) is not None:
+            task.get_loop().call_soon_threadsafe(self._cancel, task)
+
+    def watch(self, task: asyncio.Task[Any]) -> None:
+        self._task = task
+        if self._wanted:
+            self._cancel(task)
+
+    def _cancel(self, task: asyncio.Task[Any]) -> None:
+        # On the loop, and once: a second cancellation would break into the clean-up.
+        if not task.cancelling():
+            task.cancel()
+
+
+async def _as_plain_task(make: Callable[[], Coroutine[Any, Any, T]], stop: _Stop) -> T:
     """Run a coroutine as asyncio's own task, which is cancelled once.
 
     A cancelled scope of the portal would cancel every further ``await``, and with it the clean-up
@@ -138,6 +173,7 @@ async def _as_plain_task(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
     from anyio import CancelScope
 
     task = asyncio.get_running_loop().create_task(make())
+    stop.watch(task)
     try:
         await asyncio.wait([task])
     except asyncio.CancelledError:
@@ -168,6 +204,14 @@ class _Callbacks:
                 )
                 self._thread.start()
         self._queue.put((fn, args))
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until what was put so far has been run, unless it is a callback that asks."""
+        if self._thread is None or self._thread is threading.current_thread():
+            return
+        reached = threading.Event()
+        self._queue.put((reached.set, ()))
+        reached.wait(timeout_s)
 
     def close(self) -> None:
         self._queue.put(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -113,6 +114,24 @@ def test_callbacks_run_in_order_on_one_thread_off_the_loop():
     assert [n for n, _ in seen] == list(range(20))
     assert len({thread for _, thread in seen}) == 1
     assert seen[0][1] not in (engine().run(loop_thread), threading.get_ident())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_callbacks_of_a_call_have_run_when_it_returns(fails):
+    """Else what they print in a notebook turns up below the next cell."""
+    seen = []
+    after_the_call = threading.Event()
+
+    async def tell():
+        engine().callback(after_the_call.wait, 5)
+        engine().callback(seen.append, "told")
+        asyncio.get_running_loop().call_later(0.05, after_the_call.set)
+        if fails:
+            raise ValueError("after telling")
+
+    with pytest.raises(ValueError, match="after telling") if fails else contextlib.nullcontext():
+        engine().run(tell)
+    assert seen == ["told"]
 
 
 def test_a_callback_that_raises_is_logged_and_stops_nothing(caplog):
