@@ -39,7 +39,7 @@ from ._wire import (
     decoder,
     fast_enough,
 )
-from .config import Secret
+from .config import Secret, is_loopback
 from .errors import (
     DeadlineError,
     DecartSDKError,
@@ -187,15 +187,12 @@ class Http:
         return await self._perform(self._pool, call, evidence)
 
     async def _perform(self, transport: AiohttpTransport, call: Call, evidence: Evidence) -> Answer:
-        request = self._request(call, evidence)
-        response = await _send(transport, request, evidence, self.host)
-        del request
-        evidence.response_started = True
+        # The request is in no variable here: it holds the key, and tracebacks show variables.
+        head, incoming = await _send(transport, self._request(call, evidence), evidence, self.host)
         try:
-            head = _head(response)
             self.simulated = head.simulated
             ok = 200 <= head.status < 300
-            chunks = _chunks(response, head, evidence, self.host)
+            chunks = _chunks(incoming, head, evidence, self.host)
             if ok and not call.slow_ok:
                 chunks = fast_enough(chunks, self.clock, self.host)
             if ok and call.receive is not None:
@@ -204,7 +201,7 @@ class Http:
                 return Answer(head, await bounded(chunks, head, call.max_bytes, self.host))
             return Answer(head, await beginning(chunks))
         finally:
-            await _close(response)
+            await _close(incoming)
 
     def _request(self, call: Call, evidence: Evidence) -> httpx.Request:
         """Make the request; the one place where the key is revealed, and nothing here fails."""
@@ -278,26 +275,37 @@ async def fetch_once(
     )
     transport = _transport(secure=named.scheme == "https")
     try:
-        response = await _send(transport, request, evidence, named.host)
+        head, incoming = await _send(transport, request, evidence, named.host)
         try:
-            head = _head(response)
             if 200 <= head.status < 300:
-                await receive(head, _chunks(response, head, evidence, named.host))
+                await receive(head, _chunks(incoming, head, evidence, named.host))
             return head
         finally:
-            await _close(response)
+            await _close(incoming)
     finally:
         await transport.aclose()
 
 
+class _Incoming:
+    """A body that is arriving; without ``__dict__``, since the library's stream knows the key."""
+
+    __slots__ = ("chunks", "close")
+
+    def __init__(self, stream: httpx.AsyncByteStream) -> None:
+        self.chunks = stream.__aiter__
+        self.close = stream.aclose
+
+
 async def _send(
     transport: AiohttpTransport, request: httpx.Request, evidence: Evidence, host: str
-) -> httpx.Response:
+) -> tuple[Head, _Incoming]:
     cancelled: tuple[Any, ...] | None = None
     cause: TransportFailure | None = None
     try:
         async with evidence.watching():
-            return await transport.handle_async_request(request)
+            response = await transport.handle_async_request(request)
+        evidence.response_started = True
+        return _head(response), _Incoming(cast("httpx.AsyncByteStream", response.stream))
     except asyncio.CancelledError as error:
         cancelled = error.args
     except Exception as error:  # noqa: BLE001 - some of aiohttp's pass through unmapped
@@ -315,13 +323,13 @@ async def _send(
 
 
 async def _chunks(
-    response: httpx.Response, head: Head, evidence: Evidence, host: str
+    incoming: _Incoming, head: Head, evidence: Evidence, host: str
 ) -> AsyncIterator[bytes]:
     """Produce the decoded body; a cut-off one is an error."""
     decode = decoder(head, host)
     cancelled: tuple[Any, ...] | None = None
     cause: TransportFailure | None = None
-    iterator = cast("AsyncIterator[bytes]", aiter(cast("Any", response.stream)))
+    iterator = incoming.chunks()
     while True:
         try:
             chunk = await anext(iterator, None)
@@ -346,10 +354,10 @@ async def _chunks(
                 yield piece
 
 
-async def _close(response: httpx.Response) -> None:
+async def _close(incoming: _Incoming) -> None:
     # The answer is had or lost; how the closing goes changes neither.
     with contextlib.suppress(Exception):
-        await cast("Any", response.stream).aclose()
+        await incoming.close()
 
 
 def _copy(error: Exception) -> TransportFailure:
@@ -383,20 +391,3 @@ def _tls(secure: bool) -> ssl.SSLContext:
 def _transport(secure: bool) -> AiohttpTransport:
     limits = httpx.Limits(max_connections=MAX_IN_FLIGHT, keepalive_expiry=15.0)
     return AiohttpTransport(verify=_tls(secure), trust_env=False, limits=limits)
-
-
-def is_loopback(url: str) -> bool:
-    """Return whether an address names this machine.
-
-    Examples
-    --------
-    >>> is_loopback("http://127.0.0.1:8765"), is_loopback("http://127.0.0.1.example.com")
-    (True, False)
-    """
-    host = (urlsplit(url).hostname or "").lower()
-    if host in ("localhost", "::1"):
-        return True
-    parts = host.split(".")
-    return (
-        len(parts) == 4 and parts[0] == "127" and all(p.isdigit() and int(p) < 256 for p in parts)
-    )

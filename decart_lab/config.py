@@ -119,6 +119,23 @@ def check_url(url: str, *, field: str, schemes: tuple[str, ...] = ("http", "http
     return url.rstrip("/")
 
 
+def is_loopback(url: str) -> bool:
+    """Return whether an address names this machine.
+
+    Examples
+    --------
+    >>> is_loopback("http://127.0.0.1:8765"), is_loopback("http://127.0.0.1.example.com")
+    (True, False)
+    """
+    host = (urlsplit(url).hostname or "").lower()
+    if host in ("localhost", "::1"):
+        return True
+    parts = host.split(".")
+    return (
+        len(parts) == 4 and parts[0] == "127" and all(p.isdigit() and int(p) < 256 for p in parts)
+    )
+
+
 def resolve_proxy(proxy: str) -> str:
     """Return an absolute proxy address; a path is taken on the Jupyter server, when it is known.
 

@@ -12,9 +12,9 @@ import zlib
 import pytest
 
 from decart_lab._clock import ManualClock
-from decart_lab._http import Http, is_loopback
+from decart_lab._http import Http
 from decart_lab._wire import MAX_ERROR, MAX_JSON, BytesBody, Call, Timeouts, fast_enough
-from decart_lab.config import Secret
+from decart_lab.config import Secret, is_loopback
 from decart_lab.errors import (
     DeadlineError,
     DecartSDKError,
