@@ -131,12 +131,13 @@ class Lab:
         ProcessingError
             The service refused or failed, or no complete answer came; also of a cause class.
         """
+        row = resolve_model(model, "image")  # here, so that a warning names the user's own line
         target = self._shelf.incoming() if save_to is None else save_to
         progress = relayed(on_upload_progress, "on_upload_progress")
 
         async def buy() -> Media:
             return await self._client.process(
-                model=model,
+                model=row,
                 prompt=prompt,
                 data=data,
                 reference_image=reference_image,
@@ -149,7 +150,7 @@ class Lab:
             )
 
         media = engine().run(buy)
-        return self._finished(media, model, prompt, resolution, keep=save_to is None)
+        return self._finished(media, row, prompt, resolution, keep=save_to is None)
 
     def edit_video(
         self,
@@ -203,9 +204,10 @@ class Lab:
         QueueSubmitError, QueueStatusError, QueueResultError
             A call failed; also of a cause class. Those after the submission carry the job id.
         """
+        row = resolve_model(model, "video")  # here, so that a warning names the user's own line
         tell = relayed(on_status_change, "on_status_change")
         job = self.queue.submit(
-            model=model,
+            model=row,
             prompt=prompt,
             data=data,
             reference_image=reference_image,
@@ -230,7 +232,7 @@ class Lab:
                 f"Collect it with lab.queue.wait({job.job_id!r}) and lab.queue.result(...)."
             )
             raise
-        return self._finished(media, model, prompt, resolution, keep=False)
+        return self._finished(media, row, prompt, resolution, keep=False)
 
     def sweep(self, **keywords: Any) -> Sweep:
         """Define a sweep over the product of its lists; nothing is sent until it is run.
@@ -271,7 +273,7 @@ class Lab:
     def _finished(
         self,
         media: Media,
-        model: ModelSpec | str,
+        model: ModelSpec,
         prompt: str | None,
         resolution: str | None,
         *,
@@ -279,7 +281,7 @@ class Lab:
     ) -> Media:
         if keep:
             media = self._shelf.keep(media)
-        return replace(priced(media, resolve_model(model), resolution), caption=prompt or "")
+        return replace(priced(media, model, resolution), caption=prompt or "")
 
     def _open(self) -> None:
         if self.closed:

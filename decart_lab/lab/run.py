@@ -153,7 +153,8 @@ class Run:
 
     def _snapshot(self) -> Snapshot:
         now = self._journal.tally()
-        return Snapshot(now.total, now.done, now.failed, now.running, now.cost)
+        cost = nan if now.unpriced else now.cost
+        return Snapshot(now.total, now.done, now.failed, now.running, cost)
 
     # -- showing -------------------------------------------------------------------------------
 
@@ -179,15 +180,14 @@ class Run:
         return Accessor(self.df)
 
     def _summary(self) -> dict[str, Any]:
-        rows = self._journal.rows()
-        done = [row for row in rows if row["status"] == "completed"]
-        known = [row["cost"] for row in done if row.get("cost") is not None]
+        now = self._journal.tally()
+        all_unpriced = now.unpriced > 0 and now.cost == 0
         return {
             "run_id": self.run_id,
             "folder": str(self.folder),
-            "counts": dict(self._journal.tally().by_status),
-            "cost": sum(known) if known or not done else nan,
-            "unknown_cost": len(done) - len(known),
+            "counts": dict(now.by_status),
+            "cost": nan if all_unpriced else now.cost,
+            "unknown_cost": now.unpriced,
             "simulated": self.simulated,
             "running": not self.finished,
         }

@@ -36,9 +36,7 @@ class Shelf:
         return replace(media, path=stored.path)
 
 
-def priced(media: Media, model: ModelSpec | None, resolution: str | None) -> Media:
+def priced(media: Media, model: ModelSpec, resolution: str | None) -> Media:
     """Return the result with its price by the table, where that is known."""
-    if model is None:
-        return media
     usd = estimate(model, {"resolution": resolution or "720p"}, media.duration_s)
     return replace(media, cost=None if isnan(usd) else usd)

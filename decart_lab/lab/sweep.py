@@ -5,7 +5,9 @@ What belongs here: the immutable face over :class:`decart_lab.sweep.grid.Grid`, 
 
 from __future__ import annotations
 
+import contextlib
 import platform
+import sys
 from collections.abc import Callable, Mapping
 from math import isnan
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from .. import config
 from .._clock import RealClock
 from .._engine import engine
-from ..contract.models import REGISTRY, ModelSpec
+from ..contract.models import REGISTRY, ModelSpec, resolve_model
 from ..contract.prices import PRICE_VERSION
 from ..contract.states import PointStatus
 from ..errors import DecartSDKError, GridError, InvalidInputError
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 OnInvalid = Literal["refuse", "row"]
 LOCK_VERSION: Final = 1
+_PACKAGE: Final = __name__.partition(".")[0] + "."
 
 
 class Sweep:
@@ -70,6 +73,7 @@ class Sweep:
                 hint='Pass model="lucy-image-2", or a list of models.',
             )
         self._grid = Grid.of(**keywords)
+        _warn_of_legacy(_models(self._grid))
         self._lab: Lab | None = None
         self._held: dict[object, Input] = {}
         self._planned: Plan | None = None
@@ -306,8 +310,7 @@ def _locked(point: Point) -> dict[str, Any]:
 
 def _resolve_aliases(lab: Lab, grid: Grid) -> dict[str, str]:
     """Ask the service which models the aliases of a grid stand for; the registry knows the rest."""
-    values = next(f.values("model") for f in grid.factors if "model" in f.names)
-    asked = {value.name if isinstance(value, ModelSpec) else value for value in values}
+    asked = {value.name if isinstance(value, ModelSpec) else value for value in _models(grid)}
     rows = [row for row in REGISTRY.values() if row.name in asked and row.resolves_to]
     aliases = sorted({row.name for row in rows})
     if not aliases:
@@ -318,7 +321,28 @@ def _resolve_aliases(lab: Lab, grid: Grid) -> dict[str, str]:
         return {}  # what the registry last saw is good enough to be named in a table
 
 
+def _models(grid: Grid) -> tuple[Any, ...]:
+    return next(f.values("model") for f in grid.factors if "model" in f.names)
+
+
+def _warn_of_legacy(values: tuple[Any, ...]) -> None:
+    """Warn of legacy names at the user's own line, which is where Python shows such warnings."""
+    frame, depth = sys._getframe(), 0
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+        frame, depth = frame.f_back, depth + 1
+    for value in values:
+        with contextlib.suppress(DecartSDKError):  # the plan says what is wrong with it
+            # one frame more than counted: resolve_model's own
+            resolve_model(value, "image", "video", stacklevel=depth + 2)
+
+
 def _likely_service() -> str:
+    """Whom a sweep without a lab would be run at: the lab connected last, else by the key."""
+    from .connect import last_lab
+
+    lab = last_lab()
+    if lab is not None:
+        return lab.service
     return "decart" if config.resolve_api_key(None) else "emulator"
 
 

@@ -57,6 +57,8 @@ class Tally:
         being bought.
     cost : float
         USD known to be spent.
+    unpriced : int
+        Completed points whose price is not known.
     by_status : dict of str to int
         Points by status, in the order of the states.
     """
@@ -66,7 +68,11 @@ class Tally:
     failed: int
     running: int
     cost: float
+    unpriced: int
     by_status: Mapping[str, int]
+
+
+_COMPLETED = PointStatus.COMPLETED
 
 
 class Journal:
@@ -118,15 +124,16 @@ class Journal:
         """Count the points by where they stand."""
         with self._lock:
             counts = Counter(row["status"] for row in self._points.values())
-            cost = sum(c for row in self._points.values() if (c := row.get("cost")) and c == c)
+            costs = [r.get("cost") for r in self._points.values() if r["status"] == _COMPLETED]
         opened = sum(counts[status] for status in OPEN)
         total = sum(counts.values())
         done = total - opened
         return Tally(
             total=total,
             done=done,
-            failed=done - counts[PointStatus.COMPLETED],
+            failed=done - counts[_COMPLETED],
             running=opened - counts[PointStatus.PLANNED],
-            cost=round(cost, 6),
+            cost=round(sum(cost for cost in costs if cost is not None), 6),
+            unpriced=costs.count(None),
             by_status={str(s): counts[s] for s in PointStatus if counts[s]},
         )

@@ -250,3 +250,24 @@ def test_two_kernels_may_run_in_one_folder(emu, tmp_path):
 def test_the_dataframe_is_plain(lab):
     df = lab.sweep(model="lucy-image-2", prompt="ink", data=CAT).run().df
     assert type(df) is pd.DataFrame
+
+
+@pytest.mark.parametrize("make", ["lab.sweep", "dl.Sweep", "lab.edit_video"])
+def test_a_legacy_name_is_warned_of_at_the_users_own_line(lab, monkeypatch, make):
+    monkeypatch.setattr("decart_lab.contract.models._warned", set())
+    call = {
+        "lab.sweep": lambda: lab.sweep(model="lucy-pro-i2v", prompt="ink", data=CAT),
+        "dl.Sweep": lambda: dl.Sweep(model=["lucy-pro-i2v"], prompt="ink", data=CAT),
+        "lab.edit_video": lambda: lab.edit_video("lucy-pro-i2v", "ink", data=CAT),
+    }[make]
+    with pytest.warns(DeprecationWarning, match=r"lucy-pro-i2v.*use 'lucy-2.1'") as caught:
+        call()
+    assert [Path(w.filename).name for w in caught] == ["test_run.py"]
+
+
+def test_a_cost_that_nobody_knows_is_not_shown_as_nothing(lab):
+    run = lab.sweep(model=["lucy-2.6"], prompt="ink", data=CLIP).run()
+    assert run.df["cost"].isna().all()
+    assert "cost unknown" in repr(run)
+    both = lab.sweep(model=["lucy-2.6", "lucy-2.1"], prompt="ink", data=CLIP).run()
+    assert "1 point of unknown price" in repr(both)
