@@ -12,7 +12,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
-from ..errors import MediaError
+from ..errors import InvalidInputError, MediaError
 from ..media.inputs import PreparedInput
 from ..media.sniff import FORMATS
 
@@ -54,7 +54,7 @@ class MultipartBody:
         Raises
         ------
         MediaError
-            A file cannot be read any more, or is not as long as it was.
+            A file cannot be read any more, or is not what it was when it was checked.
         """
         for segment in self._segments:
             if isinstance(segment, bytes):
@@ -84,13 +84,13 @@ async def _read(name: str, prepared: PreparedInput) -> AsyncIterator[bytes]:
         return
     left = prepared.size_bytes
     file = None
-    problem: OSError | None = None
+    problem: OSError | InvalidInputError | None = None
     try:
         file = await asyncio.to_thread(prepared.open)
         while left and (chunk := await asyncio.to_thread(file.read, min(CHUNK, left))):
             left -= len(chunk)
             yield chunk
-    except OSError as error:
+    except (OSError, InvalidInputError) as error:
         problem = error
     finally:
         if file is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..contract.models import Kind, ModelSpec, resolve_model
-from ..contract.requests import ValidRequest, validate
+from ..contract.requests import ValidRequest, validate, wire_text
 from ..errors import InvalidInputError
 
 CONTROLS: Final = ("model", "save_to", "on_upload_progress", "on_status_change", "image_route")
@@ -61,7 +61,7 @@ def merge(
             field="options",
             hint=f'Call {call}({{"model": ..., "prompt": ...}}) or {call}(model=..., prompt=...).',
         )
-    given = {name: value for name, value in (options or {}).items() if value is not None}
+    given = {str(name): value for name, value in (options or {}).items() if value is not None}
     for name, value in keywords.items():
         if value is None:
             continue
@@ -106,7 +106,25 @@ def checked(options: Options, *kinds: Kind) -> ValidRequest:
         Naming the field and the fix.
     """
     model = resolve_model(options.model, *kinds, stacklevel=5)
-    return validate(model, options.fields)
+    request = validate(model, options.fields)
+    for name, value in request.fields.items():
+        _check_text(name, value)
+    return request
+
+
+def _check_text(name: str, value: object) -> None:
+    """Refuse what has no form on the wire, such as NaN or half a character."""
+    try:
+        wire_text(value).encode()
+        sendable = name.isprintable()
+    except (TypeError, ValueError):
+        sendable = False
+    if not sendable:
+        raise InvalidInputError(
+            f"{name[:100]!r} holds a value that cannot be sent.",
+            field=name,
+            hint="Give text, numbers, true or false, or lists and dicts of them.",
+        )
 
 
 def queue_kinds(options: Options) -> tuple[Kind, ...]:
