@@ -21,7 +21,11 @@ from PIL import Image
 
 from decart_lab.emulator import Emulator, emulator
 
-pytestmark = pytest.mark.anyio
+pytestmark = [
+    pytest.mark.anyio,
+    # The SDK's own: legacy model names, and how it hands bytes to aiohttp.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
 
 
 @pytest.fixture
