@@ -105,8 +105,9 @@ def checked(options: Options, *kinds: Kind) -> ValidRequest:
     InvalidInputError
         Naming the field and the fix.
     """
+    # Warnings name the user's line: through process or _submit, and the client's method.
     model = resolve_model(options.model, *kinds, stacklevel=5)
-    request = validate(model, options.fields)
+    request = validate(model, options.fields, stacklevel=5)
     for name, value in request.fields.items():
         _check_text(name, value)
     return request

@@ -226,7 +226,7 @@ class ValidRequest:
         return {name: wire_text(value) for name, value in self.fields.items()}
 
 
-def validate(model: ModelSpec, options: Mapping[str, Any]) -> ValidRequest:
+def validate(model: ModelSpec, options: Mapping[str, Any], *, stacklevel: int = 3) -> ValidRequest:
     """Check the options of one request against the model's schema.
 
     Parameters
@@ -236,6 +236,8 @@ def validate(model: ModelSpec, options: Mapping[str, Any]) -> ValidRequest:
     options : mapping
         Fields as the API spells them; None means not set. File fields hold any input at all:
         they are not opened here.
+    stacklevel : int, default 3
+        Whose line a warning names, counted as in :func:`warnings.warn`.
 
     Raises
     ------
@@ -269,7 +271,7 @@ def validate(model: ModelSpec, options: Mapping[str, Any]) -> ValidRequest:
         warnings.warn(
             f"The prompt has {len(prompt)} characters; {model.name} may refuse or cut it.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
     return ValidRequest(model, fields, files)
 

@@ -327,3 +327,14 @@ async def test_cancelling_leaves_no_part_file(cat, tmp_path):
             with pytest.raises(asyncio.CancelledError):
                 await call
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_warnings_point_at_the_users_own_line(connected, cat, short_clip, monkeypatch):
+    monkeypatch.setattr("decart_lab.contract.models._warned", set())
+    service = Service(generate=[cat.read_bytes()], submit=[{"job_id": "job_1"}])
+    async with connected(service) as client:
+        with pytest.warns(DeprecationWarning, match="legacy") as legacy:
+            await client.process(model="lucy-pro-i2i", prompt="x", data=cat)
+        with pytest.warns(UserWarning, match="1001 characters") as long:
+            await client.queue.submit(model="lucy-2.1", prompt="x" * 1001, data=short_clip)
+    assert [warning.filename for warning in (*legacy, *long)] == [__file__, __file__]
