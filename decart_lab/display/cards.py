@@ -188,6 +188,9 @@ def _code(value: object) -> Html | None:
 # --- a Lab -----------------------------------------------------------------------------------
 
 
+_CODE: Final = ("connected to", "runs")
+
+
 def lab_facts(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what there is to know about a connection, in the order it is shown.
 
@@ -204,7 +207,7 @@ def lab_facts(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     elif status.get("next"):
         lines.append(("connected", f"not yet; connect() uses {clean(status['next'], 300)}"))
     if "simulated" in status:
-        words = {True: f"yes, {SIMULATED}", False: "no", None: "not known yet"}
+        words = {True: "yes, by the emulator", False: "no", None: "not known yet"}
         lines.append(("simulated", words[status["simulated"]]))
     if "key" in status:
         lines.append(("API key", "present" if status["key"] else "none"))
@@ -221,7 +224,7 @@ def lab_card(status: Mapping[str, Any]) -> str:
     """Return where a Lab is connected as markup; the same keys as :func:`lab_facts`."""
     return card(
         el("div", "Decart lab", class_="dl-title"),
-        facts([(name, _code(value)) for name, value in lab_facts(status)]),
+        facts([(name, _code(text) if name in _CODE else text) for name, text in lab_facts(status)]),
         label="Connection",
         class_="dl-card",
     )
@@ -290,7 +293,13 @@ def models_table(lines: Sequence[ModelLine]) -> str:
         )
         for line in lines
     ]
-    head = el("tr", *(el("th", name, scope="col") for name in _MODEL_HEADS))
+    head = el(
+        "tr",
+        *(
+            el("th", name, scope="col", class_="dl-number" if name in ("size", "fps") else None)
+            for name in _MODEL_HEADS
+        ),
+    )
     return card(
         el(
             "div",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import InvalidInputError
 from .cards import status_mark, total_words, totals
 from .html import Html, card, clean, el, escape, join, link, money, plural, seconds
-from .layout import Layout, arrange, telling
+from .layout import Layout, arrange, telling, telling_label
 from .tiles import (
     THUMB_SIZE,
     Tile,
@@ -200,7 +200,8 @@ def grid(
 
     shape = f"--dl-shape: {usual_shape(tiles):.4g}"
     if layout.flows:
-        return el("div", *box((0, 0)), class_="dl-flow", style=shape)
+        style = f"--dl-count: {len(tiles)}; {shape}"
+        return el("div", *box((0, 0)), class_="dl-flow", style=style)
     columns = range(len(layout.col_labels))
     head = el(
         "tr",
@@ -216,7 +217,7 @@ def grid(
                 el(
                     "td",
                     el("div", *box((at, column)), class_="dl-box"),
-                    data_col=layout.col_labels[column],
+                    data_col=telling_label(layout.cols or "", layout.col_labels[column]),
                 )
                 for column in columns
             ),

@@ -43,14 +43,21 @@ class Layout:
 
     def inner_label(self, tile: Tile) -> str:
         """Return what tells a tile from others of its box."""
-        names = self.inner
-        words = [label(name, tile.values.get(name)) for name in names]
-        if len(names) == 1 and not words[0].isdigit():
-            return words[0]
         return ", ".join(
-            f"{name} {word}" if word.isdigit() else word
-            for name, word in zip(names, words, strict=True)
+            telling_label(name, label(name, tile.values.get(name))) for name in self.inner
         )
+
+
+def telling_label(name: str, word: str) -> str:
+    """Return a value with the name of its axis, where the value alone would say little.
+
+    Examples
+    --------
+    >>> telling_label("seed", "2"), telling_label("style", "ink")
+    ('seed 2', 'ink')
+    """
+    bare = word.replace(".", "", 1).lstrip("-").isdigit() or word in ("–", "True", "False")
+    return f"{name} {word}" if bare else word
 
 
 def arrange(

@@ -204,6 +204,7 @@ def _reproduce(df: DataFrame, tiles: Sequence[Tile]) -> Html:
     pairs: list[tuple[str, object]] = [
         (name, _listed(_distinct(tiles, name), 24, "\n" if name in _SENTENCES else ", "))
         for name in axes
+        if name != "replicate" or len(_distinct(tiles, name)) > 1
     ]
     pairs += [
         ("template", _listed(_distinct(tiles, "template"), 6, "\n")),

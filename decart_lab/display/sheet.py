@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import InvalidInputError
 from .cards import total_words
 from .html import clean, plural
-from .layout import Layout, arrange
+from .layout import Layout, arrange, telling_label
 from .pen import LINE, Pen, broken
 from .tiles import Tile, axes_of, open_picture, tiles_of, usual_shape
 
@@ -165,12 +165,14 @@ def _place(plan: _Plan, row: int, column: int, number: int) -> tuple[int, int]:
 def _draw_headers(pen: Pen, plan: _Plan) -> None:
     layout = plan.layout
     if layout.cols:
-        for column, text in enumerate(layout.col_labels):
+        for column, word in enumerate(layout.col_labels):
+            text = telling_label(layout.cols, word)
             x, _ = _place(plan, 0, column, 0)
             width = plan.across[column] * plan.step[0] - _GAP
             pen.write((x, plan.top - plan.head), text, width, lines=2, colour=_TEXT)
     if layout.rows:
-        for row, text in enumerate(layout.row_labels):
+        for row, word in enumerate(layout.row_labels):
+            text = telling_label(layout.rows, word)
             _, y = _place(plan, row, 0, 0)
             lines = max(1, plan.tile[1] // LINE)
             pen.write((_MARGIN, y), text, _LEFT - _GAP, lines=lines, colour=_TEXT)
