@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..contract.prices import PRICE_VERSION
 from ..errors import StoreError
-from .gallery import Embedding, grid, notes, summary_line
+from .embedding import Embedding
+from .gallery import grid, notes, summary_line
 from .html import (
     DASH,
     Html,

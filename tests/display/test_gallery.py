@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from decart_lab.display.gallery import Embedding, gallery_html, gallery_text, grid
+from decart_lab.display.embedding import Embedding
+from decart_lab.display.gallery import gallery_html, gallery_text, grid
 from decart_lab.display.tiles import axes_of, tiles_of
 from decart_lab.errors import InvalidInputError, StoreError
 from decart_lab.media.image import png_bytes
