@@ -337,4 +337,6 @@ async def test_warnings_point_at_the_users_own_line(connected, cat, short_clip, 
             await client.process(model="lucy-pro-i2i", prompt="x", data=cat)
         with pytest.warns(UserWarning, match="1001 characters") as long:
             await client.queue.submit(model="lucy-2.1", prompt="x" * 1001, data=short_clip)
-    assert [warning.filename for warning in (*legacy, *long)] == [__file__, __file__]
+    # The server's thread may warn as well, of its own library's matters.
+    ours = [row.filename for row in (*legacy, *long) if "lucy" in str(row.message)]
+    assert ours == [__file__, __file__]
