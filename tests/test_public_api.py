@@ -115,3 +115,18 @@ def test_the_sync_face_offers_what_the_async_client_offers(namespace):
     assert sorted(ours) == sorted(theirs)
     for name, method in theirs.items():
         assert parameters(ours[name]) == parameters(method), f"{namespace}.{name}"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "left_out"),
+    [
+        ("process", lambda client: client.process, {"options"}),
+        # a clip is always a job, so there is no route to choose
+        ("edit_video", lambda client: client.queue.submit_and_poll, {"options", "image_route"}),
+    ],
+)
+def test_the_two_ways_to_buy_take_the_same_things(ours, theirs, left_out):
+    sync = {name: default for name, _, default in parameters(getattr(decart_lab.Lab, ours))}
+    method = theirs(decart_lab.DecartClient(api_key="parity"))
+    wanted = {name: d for name, _, d in parameters(method) if name not in left_out}
+    assert sync == wanted | {"model": inspect.Parameter.empty}
