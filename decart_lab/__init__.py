@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .lab.run import Run
     from .lab.sweep import Sweep
     from .media.media import Media
+    from .sweep.axes import inputs
     from .sweep.template import template
 
     __version__: str
@@ -58,6 +59,7 @@ _WHERE: dict[str, str] = {
     "create_decart_client": ".api.client",
     "emulator": "",
     "errors": "",
+    "inputs": ".sweep.axes",
     "models": ".contract.models",
     "noop_logger": "._log",
     "template": ".sweep.template",
@@ -86,6 +88,7 @@ __all__ = [
     "create_decart_client",
     "emulator",
     "errors",
+    "inputs",
     "models",
     "noop_logger",
     "template",

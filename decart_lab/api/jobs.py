@@ -12,14 +12,16 @@ from ..errors import (
     DeadlineError,
     DecartSDKError,
     JobLostError,
+    NotFoundError,
     QueueStatusError,
     QueueSubmitError,
+    ResponseError,
     combined,
 )
 from .caller import nonsense, parse_json
 
 LOST_AFTER: Final = 4
-"""So many 404 in a row mean that the job is gone, and not only late to appear."""
+"""So many 404 or senseless answers in a row are believed; fewer may be a gateway's hiccup."""
 
 
 def accepted(answer: Answer, what: str) -> Job:
@@ -58,9 +60,15 @@ def expired(job_id: str, known: Job | None, timeout_s: float) -> DecartSDKError:
     )
 
 
-def check_poll(error: QueueStatusError, job_id: str, missing: int) -> float:
-    """Return how long to pause after a poll that failed, or raise when polling is pointless."""
-    if missing >= LOST_AFTER:
+def check_poll(error: QueueStatusError, job_id: str, strange: int) -> float:
+    """Return how long to pause after a poll that failed, or raise when polling is pointless.
+
+    Parameters
+    ----------
+    strange : int
+        How many polls in a row, this one included, found no job or no sense.
+    """
+    if strange >= LOST_AFTER and isinstance(error, NotFoundError):
         raise combined(QueueStatusError, JobLostError)(
             f"The service no longer knows job {job_id}.",
             hint="Its result cannot be collected any more; ask the service's support.",
@@ -68,6 +76,7 @@ def check_poll(error: QueueStatusError, job_id: str, missing: int) -> float:
             request_id=error.request_id,
             job_id=job_id,
         ) from error
-    if missing or may_repeat(error, once=False) or isinstance(error, DeadlineError):
+    hiccup = isinstance(error, (NotFoundError, ResponseError)) and strange < LOST_AFTER
+    if hiccup or may_repeat(error, once=False) or isinstance(error, DeadlineError):
         return min(error.retry_after_s or 0.0, 60.0)
     raise error

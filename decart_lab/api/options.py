@@ -6,6 +6,7 @@ wire, and checking the result against the model before any request.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -94,6 +95,12 @@ def merge(
                 field=name,
                 hint="Pass a function.",
             )
+    if inspect.iscoroutinefunction(split.get("on_upload_progress")):
+        raise InvalidInputError(
+            "on_upload_progress is a coroutine function, and an upload does not wait for it.",
+            field="on_upload_progress",
+            hint="Pass a plain function of the bytes sent and in all.",
+        )
     return Options(model, given, split)
 
 

@@ -22,6 +22,7 @@ from ..errors import (
     QueueResultError,
     QueueStatusError,
     QueueSubmitError,
+    ResponseError,
 )
 from ..media.media import Media
 from .caller import Caller, nonsense, parse_json
@@ -128,15 +129,17 @@ class Queue:
         request = checked(options, *queue_kinds(options))
         path = safe_path(request.model.queue_path, request.model)
         what = f"Submitting to {request.model.name}"
+        timeouts = self._caller.http.timeouts
         async with self._fetcher() as fetch:
             body = await form(request, fetch)
             call = Call(
                 "POST",
                 path,
                 "/v1/jobs/{model}",
-                self._caller.http.timeouts.upload_s,
+                timeouts.upload_s,
                 body=body,
                 once=True,
+                read_s=timeouts.process_s,  # too little patience here would lose the ticket
                 on_progress=options.controls.get("on_upload_progress"),
             )
             answer = await self._caller.call(QueueSubmitError, what, call)
@@ -210,7 +213,7 @@ class Queue:
         clock = self._caller.clock
         deadline = clock.now() + timeout_s
         pause = FIRST_POLL_S
-        missing = 0
+        strange = 0
         while not (known is not None and known.final):
             left = deadline - clock.now()
             if left <= 0:
@@ -223,11 +226,12 @@ class Queue:
                     job_id, min(left, self._caller.http.timeouts.call_s), repeatable=False
                 )
             except QueueStatusError as error:
-                missing = missing + 1 if isinstance(error, NotFoundError) else 0
-                pause = max(SLOWEST_POLL_S, check_poll(error, job_id, missing))
+                odd = isinstance(error, (NotFoundError, ResponseError))
+                strange = strange + 1 if odd else 0
+                pause = max(SLOWEST_POLL_S, check_poll(error, job_id, strange))
                 self._caller.logger.info(f"{error.message} Asking again in {pause:.1f} s.")
                 continue
-            missing = 0
+            strange = 0
             if known is None or seen.status != known.status:
                 await self._tell(on_status_change, seen)
             known = seen

@@ -12,9 +12,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from ..errors import InvalidInputError
 from .states import JobStatus
@@ -50,6 +50,13 @@ class _Answer(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
+def _told(value: object) -> object:
+    """Make a server's words one bounded printable line, whatever shape they came in."""
+    if value is None:
+        return None
+    return _line(value if isinstance(value, str) else json.dumps(value, default=str))
+
+
 class Job(_Answer):
     """A job as the service last described it.
 
@@ -65,7 +72,12 @@ class Job(_Answer):
 
     job_id: str
     status: str
-    error: str | None = None
+    error: Annotated[str | None, BeforeValidator(_told)] = None
+
+    @field_validator("status")
+    @classmethod
+    def _bounded(cls, status: str) -> str:
+        return _line(status)[:100]
 
     @property
     def final(self) -> bool:

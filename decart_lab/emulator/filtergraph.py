@@ -32,7 +32,7 @@ import av.filter
 from av.filter.context import FilterContext
 
 UNIT_HEIGHT: Final = 704  # the height at which one unit is one pixel
-SOURCES: Final = frozenset({"color", "gradients"})  # filters that read nothing
+SOURCES: Final = frozenset({"color"})  # filters that read nothing
 SINKS: Final = frozenset({"nullsink"})
 TIME_BASE: Final = Fraction(1, 90_000)
 

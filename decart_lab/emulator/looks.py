@@ -66,6 +66,15 @@ def _screen(expression: str) -> str:
     )
 
 
+def _ramp(place: str, start: tuple[int, int, int], end: tuple[int, int, int]) -> str:
+    """Write a still that runs from one colour to another along ``X/W`` or ``Y/H``."""
+    red, green, blue = (f"{a}+{b - a}*{place}" for a, b in zip(start, end, strict=True))
+    return (
+        "color=c=gray:s={w}x{h}:r=1,trim=end_frame=1,format=gbrp,"
+        f"geq=r='{red}':g='{green}':b='{blue}'"
+    )
+
+
 def _flakes(size: float, threshold: int, fall: str, drift: str) -> str:
     """Write white specks on black that fall; the noise is drawn once and scrolled."""
     return (
@@ -149,8 +158,7 @@ LOOKS: Final[tuple[Look, ...]] = (
         "[b]gblur={14u},lutyuv=y='16+(val-16)*0.16'[dim];"
         "[edges][dim]blend=c0_mode=screen:c1_opacity=0:c2_opacity=0,lutyuv=u=128:v=128,"
         "format=gbrp[lit];"
-        "gradients=s={w}x{h}:r=1:c0=0xff30e0:c1=0x20e0ff:x0=0:y0=0:x1={w}:y1={h}:speed=0.00001:seed=1,"
-        "trim=end_frame=1,format=gbrp[hues];"
+        f"{_ramp('X/W', (255, 40, 216), (24, 224, 255))}[hues];"
         "[lit][hues]blend=all_mode=multiply",
     ),
     Look(
@@ -175,8 +183,7 @@ LOOKS: Final[tuple[Look, ...]] = (
         ("sunset", "golden hour", "sundown", "dusk", "sunrise", "evening glow"),
         "lutyuv=y='clip(16+219*pow(max(val-16,0)/219,1.12)*1.02,16,235)',"
         "colorcorrect=rl=0.02:bl=0.12:rh=0.22:bh=-0.28:saturation=0.9[base];"
-        "gradients=s={w}x{h}:r=1:c0=0xff8a3c:c1=0x5a2050:x0=0:y0=0:x1=0:y1={h}:speed=0.00001:seed=1,"
-        "trim=end_frame=1,format=yuv420p[sky];"
+        f"{_ramp('Y/H', (122, 54, 96), (255, 150, 64))},format=yuv420p[sky];"
         "[base][sky]blend=c0_mode=overlay:c1_mode=grainmerge:c2_mode=grainmerge"
         ":c0_opacity=0.6:c1_opacity=0.42:c2_opacity=0.42",
         "light",

@@ -82,7 +82,7 @@ def effective_prompt(prompt: str, enhance: bool, seed: int) -> str:
     Examples
     --------
     >>> effective_prompt("ink", True, seed=1)
-    'ink. Delicate detail, muted tone, even light.'
+    'ink. Fine detail, cool even light.'
     >>> effective_prompt("ink", False, seed=1)
     'ink'
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,7 +22,7 @@ from PIL import Image
 
 from ..media.video import to_rgb
 from .filtergraph import Pump, compose, fill
-from .grade import grade_of, hashed_grade
+from .grade import Grade, grade_of, hashed_grade
 from .looks import Stage
 from .palette import transfer_table
 from .prompts import read
@@ -32,7 +33,8 @@ _ORDER: Final[tuple[Stage, ...]] = ("medium", "light", "weather")
 # would hide each other; weather lies over everything anyway.
 _SECOND: Final[dict[Stage, float]] = {"medium": 0.45, "light": 0.7, "weather": 0.9}
 
-_READABLE: Final = 72.0  # luma of 255
+_READABLE: Final = 72.0  # least median luma, of 255, of what is drawn
+_SPAN: Final = 130.0  # least width of its luma, without the extremes
 _GRAIN: Final = "noise=c0s=5:c0f=t:all_seed={seed}"
 _BT601, _BT709, _LIMITED = 5, 1, 1
 _MATRIX_NAME: Final = {_BT601: "bt601", _BT709: "bt709"}
@@ -119,9 +121,11 @@ class Style:
             side = transfer_table(Image.fromarray(to_rgb(first)), self.reference)
             parts.append((_transfer(name, self.centred), 1.0))
         parts += self._repaint(np.asarray(Image.fromarray(to_rgb(first)).convert("L").reduce(8)))
-        filled = [(fill(graph, width, height, fps, self.dice + n), opacity)
-                  for n, (graph, opacity) in enumerate(parts)
-            if graph]  # fmt: skip
+        filled = [
+            (fill(graph, width, height, fps, self.dice + number), opacity)
+            for number, (graph, opacity) in enumerate(parts)
+            if graph
+        ]
         pump = Pump(
             compose(*filled), first.width, first.height, fps, format=first.format.name, side=side
         )
@@ -136,23 +140,35 @@ class Style:
         looks = [look for look, _ in reading.looks]
         grade = grade_of(reading.words, beside_looks=bool(looks))
         grade += hashed_grade(self.model).scaled(0.08)
+        dice = random.Random(self.dice)  # noqa: S311 - a shade, not a secret
+        grade += Grade(hue=dice.uniform(-3, 3), light=dice.uniform(-0.02, 0.02))
         ordered = sorted(looks, key=lambda look: _ORDER.index(look.stage))
         drawn = any(look.stage == "medium" for look in looks)
         return [
-            (_lifted(luma) if drawn else "", 1.0),
+            (_developed(luma) if drawn else "", 1.0),
             (grade.graph, 1.0),
+            # Film has grain; in a drawing it is the subject's, for flat colours must stay flat.
+            (_GRAIN if drawn else "", 1.0),
             *((look.graph, 1.0 if look is looks[0] else _SECOND[look.stage]) for look in ordered),
-            (_GRAIN, 1.0),
+            ("" if drawn else _GRAIN, 1.0),
         ]
 
 
-def _lifted(luma: npt.NDArray[np.uint8]) -> str:
-    """Brighten a dark picture before it is drawn, as whoever draws it would: by its median."""
-    median = max(4.0, float(np.median(luma)))
-    if median >= _READABLE:
+def _developed(luma: npt.NDArray[np.uint8]) -> str:
+    """Bring a faint or dark picture to a readable range before it is drawn.
+
+    Whoever draws from a photograph does the same; a dark one would give a black drawing.
+    """
+    low, median, high = (float(value) for value in np.percentile(luma, (2, 50, 98)))
+    gain = min(2.5, max(1.0, _SPAN / max(1.0, high - low)))
+    gamma = 1.0
+    if median < _READABLE:
+        gamma = max(0.45, math.log(_READABLE / 255) / math.log(max(4.0, median) / 255))
+    if gain == gamma == 1.0:
         return ""
-    gamma = max(0.45, math.log(_READABLE / 255) / math.log(median / 255))
-    return f"lutyuv=y='16+219*pow(clip((val-16)/219,0,1),{gamma:.3f})'"
+    middle = 16 + median * 219 / 255
+    level = f"clip(((val-{middle:.1f})*{gain:.3f}+{middle - 16:.1f})/219,0,1)"
+    return f"lutyuv=y='16+219*pow({level},{gamma:.3f})'"
 
 
 def _transfer(matrix: str, centred: bool) -> str:

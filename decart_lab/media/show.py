@@ -67,7 +67,7 @@ def _clip(media: Media) -> str:
         )
     where = _relative(source.path or media.path)
     return (
-        f"{_image(still, media)}<div>"
+        f'{_image(still, media)}<div style="font-size:var(--jp-ui-font-size1,13px)">'
         f'<a href="{escape(quote(where), quote=True)}" target="_blank" rel="noopener">'
         f"{escape(clip(where, 300))}</a></div>"
     )

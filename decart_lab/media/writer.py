@@ -212,7 +212,7 @@ class VideoWriter:
             self._check((frame.height, frame.width, 3))
             if frame.format.is_rgb:
                 return _from_rgb(frame)
-            if frame.format.name != "yuv420p" or frame.color_range == _FULL:
+            if frame.color_range == _FULL:
                 return frame.reformat(format="yuv420p", dst_color_range=_LIMITED)
             return frame
         self._check(frame.shape)

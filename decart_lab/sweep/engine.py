@@ -92,9 +92,11 @@ class Runner:
 
     async def run(self) -> None:
         """Buy until nothing waits and nothing is under way."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._workers):
-                group.create_task(self._work())
+        workers = (self._work() for _ in range(self._workers))
+        # Not a task group: a bug in one worker must not cut off what others are paying for.
+        for outcome in await asyncio.gather(*workers, return_exceptions=True):
+            if outcome is not None:
+                raise outcome
 
     async def stop(self) -> int:
         """Begin no further purchase; return how many points are not bought because of it.

@@ -20,7 +20,7 @@ from ..errors import GridError
 from .axes import FREE_NAMES, STANDS_IN, axis_values, check_name, is_axis, value_key
 from .product import Factor, Product, When
 from .table import Dtype, axis_dtype
-from .template import Template, check_plain_prompt
+from .template import Template, check_place, check_prompts
 from .where import Predicate, guarded, parse_where
 
 ENUMERABLE: Final = 200_000
@@ -98,7 +98,7 @@ class Grid:
         prompt: Template | None = None
         for name, value in keywords.items():
             if isinstance(value, Template):
-                prompt = _template_of(name, value, keywords)
+                prompt = check_place(value, name, keywords)
                 for variable, choices in prompt.variables.items():
                     check_name(variable)
                     factors.append(_factor(variable, choices))
@@ -107,7 +107,7 @@ class Grid:
             constant = not is_axis(name, value)
             values = axis_values(name, value, scalar_ok=True)
             if name == "prompt":
-                _check_prompts(values)
+                check_prompts(values)
             factors.append(_factor(name, values, constant=constant))
         return cls(tuple(factors), prompt=prompt)
 
@@ -384,31 +384,6 @@ class Grid:
 
 def _factor(name: str, values: tuple[Any, ...], *, constant: bool = False) -> Factor:
     return Factor((name,), tuple((value,) for value in values), constant)
-
-
-def _template_of(name: str, value: Template, keywords: Mapping[str, Any]) -> Template:
-    if name != "prompt":
-        raise GridError(f"Only prompt takes a template, not {name!r:.60}.", field=name)
-    taken = [variable for variable in value.variables if variable in keywords]
-    if taken:
-        raise GridError(
-            f"The template's variable {taken[0]!r} is also a keyword of the sweep.",
-            field=taken[0],
-            hint="Rename the variable.",
-        )
-    return value
-
-
-def _check_prompts(values: tuple[Any, ...]) -> None:
-    for value in values:
-        if isinstance(value, Template):
-            raise GridError(
-                "A template cannot be one of several prompts.",
-                field="prompt",
-                hint="Pass the template as prompt= itself, or run two sweeps.",
-            )
-        if isinstance(value, str):
-            check_plain_prompt(value)
 
 
 def _check_sample(n: int, total: int) -> None:

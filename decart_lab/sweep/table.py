@@ -217,8 +217,6 @@ def _series(values: list[Any], kind: Dtype, index: pd.Index[Any]) -> pd.Series[A
 
     if kind == "string":
         values = [label(value) for value in values]
-    elif kind == "Float64":
-        values = [None if value is None or value != value else value for value in values]
     elif kind == "category":
         # Categories are text even when there are none yet, so that frames can be put together.
         known = sorted({value for value in values if value is not None})

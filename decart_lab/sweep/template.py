@@ -87,25 +87,53 @@ def template(text: str, /, **variables: Any) -> Template:
     return Template(text, {n: axis_values(n, v, scalar_ok=True) for n, v in variables.items()})
 
 
-def check_plain_prompt(text: str) -> None:
-    """Refuse a prompt that looks like a template and is none.
+def check_place(made: Template, name: str, keywords: Mapping[str, Any]) -> Template:
+    """Return the template of a sweep, or say why it cannot stand where it was put.
 
     Raises
     ------
     GridError
-        It holds ``{name}``.
+        Given for another keyword than prompt, or with a variable that is a keyword as well.
     """
-    found = _VARIABLE.search(text)
-    if found:
-        name = found.group()[1:-1]
+    if name != "prompt":
+        raise GridError(f"Only prompt takes a template, not {name!r:.60}.", field=name)
+    taken = [variable for variable in made.variables if variable in keywords]
+    if taken:
         raise GridError(
-            f"A plain prompt has no variables, and this one holds {found.group()}: {text!r:.200}.",
-            field="prompt",
-            hint=(
-                f'Use decart_lab.template("...", {name}=[...]), and {{{{ }}}} in a template '
-                "for literal braces."
-            ),
+            f"The template's variable {taken[0]!r} is also a keyword of the sweep.",
+            field=taken[0],
+            hint="Rename the variable.",
         )
+    return made
+
+
+def check_prompts(values: Iterable[Any]) -> None:
+    """Refuse prompts among which there is a template, or one that only looks like one.
+
+    Raises
+    ------
+    GridError
+        A template in a list of prompts, or a plain prompt that holds ``{name}``.
+    """
+    for value in values:
+        if isinstance(value, Template):
+            raise GridError(
+                "A template cannot be one of several prompts.",
+                field="prompt",
+                hint="Pass the template as prompt= itself, or run two sweeps.",
+            )
+        found = _VARIABLE.search(value) if isinstance(value, str) else None
+        if found:
+            name = found.group()[1:-1]
+            raise GridError(
+                f"A plain prompt has no variables, and this one holds {found.group()}: "
+                f"{value!r:.200}.",
+                field="prompt",
+                hint=(
+                    f'Use decart_lab.template("...", {name}=[...]), and {{{{ }}}} in a template '
+                    "for literal braces."
+                ),
+            )
 
 
 def _names(text: str) -> list[str]:

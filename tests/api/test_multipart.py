@@ -84,6 +84,23 @@ async def test_a_file_that_changes_while_it_is_sent_is_an_error_with_its_field(
     assert caught.value.field == "data"
 
 
+@pytest.mark.anyio
+async def test_a_file_cut_short_while_it_is_sent_is_not_passed_off_as_whole(tmp_path):
+    from PIL import Image
+
+    path = tmp_path / "big.png"
+    Image.effect_noise((1000, 1000), 80).save(path, compress_level=0)
+    body = MultipartBody({}, {"data": prepare(path)})
+    chunks = body.chunks()
+    head, first = await anext(chunks), await anext(chunks)
+    assert len(head) < 1000 < len(first)
+    with path.open("r+b") as file:
+        file.truncate(len(first) + 10)
+    with pytest.raises(MediaError, match="unchanged"):
+        async for _ in chunks:
+            pass
+
+
 class Counted(io.BytesIO):
     """A file object that knows how often each byte was read."""
 

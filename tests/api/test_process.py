@@ -60,6 +60,8 @@ async def test_the_users_file_name_never_goes_on_the_wire(connected, cat, tmp_pa
 
 
 async def test_every_kind_of_input_is_taken(connected, cat):
+    import numpy as np
+
     from decart_lab.media.image import open_image
 
     picture = open_image(cat)
@@ -72,6 +74,7 @@ async def test_every_kind_of_input_is_taken(connected, cat):
         picture,
         Media(cat),
         Media(cat).resize(64, 64),
+        np.zeros((48, 64, 3), np.uint8),
     ]
     async with connected(service) as client:
         for value in inputs:
@@ -141,6 +144,7 @@ async def test_with_save_to_the_picture_lands_in_its_file_and_nothing_beside_it(
         ({"prompt": "x", "data": b"x", "save_to": "no/such/folder/out.png"}, "save_to"),
         ({"prompt": "x", "data": b"x", "save_to": 5}, "save_to"),
         ({"prompt": "x", "data": b"x", "on_upload_progress": 5}, "on_upload_progress"),
+        ({"prompt": "x", "data": b"x", "on_upload_progress": asyncio.sleep}, "on_upload_progress"),
         ({"prompt": "x", "data": b"x", "on_status_change": print}, "on_status_change"),
         ({"prompt": "x", "data": b"x", "image_route": "queue"}, "image_route"),
     ],

@@ -152,6 +152,39 @@ async def test_a_job_the_service_keeps_denying_is_lost(connected, short_clip):
     assert service.count("status") == 4
 
 
+async def test_a_senseless_answer_to_a_poll_may_be_a_hiccup_but_four_are_not(connected, short_clip):
+    page = HTMLResponse("<h1>Just a moment</h1>")
+    service = scripted(short_clip, status=[page, page, page, job("completed")])
+    async with connected(service) as client:
+        assert (await client.queue.wait("job_1")).status == "completed"
+    service = scripted(short_clip, status=[page])
+    async with connected(service) as client:
+        with pytest.raises(ResponseError) as caught:
+            await client.queue.wait("job_1")
+    assert caught.value.job_id == "job_1"
+    assert service.count("status") == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ({"code": 7, "message": "NSFW"}, '{"code": 7, "message": "NSFW"}'),
+        (["NSFW"], '["NSFW"]'),
+        ("two\nlines\x1b[31m", "two lines [31m"),
+        ("x" * 5000, "x" * 497 + "..."),
+    ],
+)
+async def test_a_reason_of_any_shape_is_one_bounded_printable_line(
+    connected, short_clip, error, told
+):
+    service = scripted(short_clip, status=[job("failed", error=error)])
+    async with connected(service) as client:
+        result = await client.queue.submit_and_poll(
+            model="lucy-2.1", prompt="snow", data=short_clip
+        )
+    assert (result.status, result.error) == ("failed", told)
+
+
 async def test_a_refused_key_ends_the_wait_at_once(connected, short_clip):
     service = scripted(short_clip, status=[refusal(401)])
     async with connected(service) as client:

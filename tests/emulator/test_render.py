@@ -104,7 +104,8 @@ def test_every_served_model_gives_decodable_media_of_its_size_rate_and_length(ro
 
 def test_a_clip_of_fixed_length_has_all_its_frames(inputs, tmp_path):
     model = find("lucy-pro-i2v", "video")
-    result = render(request_for(model, inputs), tmp_path / "out.mp4")
+    request = replace(request_for(model, inputs), prompt="sepia")
+    result = render(request, tmp_path / "out.mp4")
     assert (result.frames, result.seconds) == (125, 5.0) == (probe(tmp_path / "out.mp4").frames, 5)
 
 
@@ -151,7 +152,7 @@ def test_prompt_and_seed_change_what_is_made(name, rendered):
     assert far(plain, other) > 10
 
 
-@pytest.mark.parametrize("name", ["lucy-image-2", "lucy-2.1", "lucy-vton-3", "lucy-restyle-2"])
+@pytest.mark.parametrize("name", ["lucy-image-2", "lucy-2.1", "lucy-vton-3"])
 def test_a_reference_picture_shows_with_and_without_a_prompt(name, rendered, inputs):
     model = find(name, "image", "video")
     for prompt in ("", "watercolour"):

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from decart_lab import config
 from decart_lab.errors import (
     EmulatorError,
     InvalidAPIKeyError,
@@ -102,6 +103,12 @@ def test_the_key_of_the_environment_goes_to_nobody_but_decart(monkeypatch, emu):
         assert recorder.keys()[-1] == "other"
         assert lab.service == url
         lab.close()
+
+
+def test_the_embedded_emulator_never_sees_our_key(monkeypatch):
+    monkeypatch.setenv("DECART_API_KEY", "dct_secret")
+    lab = connect("emulator")
+    assert lab._client._key == config.Secret(module.ANY_KEY)
 
 
 def test_the_child_is_started_without_our_key(monkeypatch):

@@ -92,6 +92,15 @@ def test_a_service_that_goes_wrong_makes_rows_and_no_exception():
     assert run.simulated is False
 
 
+def test_aliases_stand_for_what_the_service_says_when_the_run_begins():
+    with serve(Scripted().app) as url, connect(url, api_key="k") as lab:
+        names = ["lucy-image-latest", "lucy-image-2"]
+        run = lab.sweep(model=names, prompt="ink", data=CAT).run()
+    assert run.df["model"].tolist() == names
+    assert run.df["model_resolved"].tolist() == ["lucy-image-latest-of-today", "lucy-image-2"]
+    assert (run.df["status"] == "completed").all()
+
+
 def test_invalid_points_stop_the_run_or_become_rows(lab, emu):
     sweep = lab.sweep(model="lucy-image-2", prompt=["ink", "x" * 1001], data=CAT)
     with pytest.raises(GridError, match="1 of 2 points"):
@@ -265,8 +274,9 @@ def test_a_legacy_name_is_warned_of_at_the_users_own_line(lab, monkeypatch, make
     assert [Path(w.filename).name for w in caught] == ["test_run.py"]
 
 
-def test_a_cost_that_nobody_knows_is_not_shown_as_nothing(lab):
+def test_a_cost_that_nobody_knows_is_not_shown_as_nothing(lab, capsys):
     run = lab.sweep(model=["lucy-2.6"], prompt="ink", data=CLIP).run()
+    assert "1 completed, cost unknown" in capsys.readouterr().out
     assert run.df["cost"].isna().all()
     assert "cost unknown" in repr(run)
     both = lab.sweep(model=["lucy-2.6", "lucy-2.1"], prompt="ink", data=CLIP).run()

@@ -165,9 +165,14 @@ def test_frames_that_grow_in_the_middle_of_a_clip_are_refused(tmp_path, monkeypa
         list(read_frames(path))
 
 
-def test_a_picture_that_says_two_sizes_is_refused():
+def test_a_picture_that_says_two_sizes_is_refused_before_it_is_decoded(monkeypatch):
     """Pillow believes the last header, and only warns below twice its limit."""
+    from PIL import ImageFile
+
+    loads = []
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: loads.append(self.size))
     content = still()
     other = png_claiming(12_000, 12_000)[8:33]
     with pytest.raises(InvalidInputError, match="damaged"):
         open_image(content[:33] + other + content[33:])
+    assert loads == []

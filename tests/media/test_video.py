@@ -262,7 +262,7 @@ def test_sound_begins_at_its_very_sample(beep, tmp_path):
     """Not at the AAC frame around it, which is up to 21 ms away."""
     path = write(tmp_path / "out.mp4", moving(30), audio_from=beep, audio_start_s=0.5)
     assert loudness(path, 0.4, 0.494) < 0.03
-    assert loudness(path, 0.505, 0.6) > 0.3
+    assert loudness(path, 0.502, 0.508) > 0.25
 
 
 @pytest.mark.parametrize("start_s", [0.5, 1.5])

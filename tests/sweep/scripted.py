@@ -34,6 +34,7 @@ class Scripted:
         self.app = Starlette(
             routes=[
                 Route("/health", self._health),
+                Route("/v1/models/resolve", self._resolve, methods=["POST"]),
                 Route("/v1/generate/{model}", self._generate, methods=["POST"]),
                 Route("/v1/jobs/{model}", self._submit, methods=["POST"]),
                 Route("/v1/jobs/{job}", self._status),
@@ -43,6 +44,10 @@ class Scripted:
 
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"service": "scripted"})
+
+    async def _resolve(self, request: Request) -> Response:
+        names = (await request.json())["models"]
+        return JSONResponse({"model_ids": {name: f"{name}-of-today" for name in names}})
 
     async def _prompt(self, request: Request) -> str:
         import anyio

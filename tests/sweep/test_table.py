@@ -91,6 +91,11 @@ def test_frames_of_several_runs_can_be_put_together():
     assert str(both.dtypes["seed"]) == "Int64"
 
 
+def test_categories_are_sorted_so_that_they_do_not_depend_on_which_point_came_first():
+    frame = to_frame([row(model="b"), row(model=None), row(model="a")])
+    assert frame["model"].cat.categories.tolist() == ["a", "b"]
+
+
 def test_values_that_are_no_plain_text_become_text_in_an_axis_column():
     frame = to_frame([row(style=[{"x": 1.5}])], {"style": "string"})
     assert frame["style"].tolist() == ['[{"x":1.5}]']
