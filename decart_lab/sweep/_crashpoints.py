@@ -1,7 +1,7 @@
-"""Named places at which a test may have this process killed: one on each side of every durable step.
+"""Places at which a test may have this process killed: one on each side of every durable step.
 
-``DECART_LAB_CRASH_AT=name`` kills with SIGKILL at that place, ``name:3`` at its third passing. It is
-for tests alone: when it is not set, a place costs one look at a variable. What belongs here: the
+``DECART_LAB_CRASH_AT=name`` kills with SIGKILL at that place, ``name:3`` at its third passing. It
+is for tests alone: when it is not set, a place costs one look at a variable. What belongs here: the
 names, and the killing. Where the places are is the journal's, the engine's and the store's.
 """
 
