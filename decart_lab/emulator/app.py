@@ -11,8 +11,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from . import file_routes, generation_routes, other_routes, token_routes
+from . import fault_routes, file_routes, generation_routes, other_routes, token_routes
 from .answers import Refusal
+from .fault_layer import FaultLayer
 from .gate import MARK, Gate
 from .services import Services
 
@@ -23,6 +24,7 @@ ROUTES: Final = [
     *token_routes.routes,
     *file_routes.routes,
     *other_routes.routes,
+    *fault_routes.routes,
 ]
 
 
@@ -46,7 +48,7 @@ def make_app(parts: Services, *, host: str) -> Starlette:
     )
     app = Starlette(
         routes=ROUTES,
-        middleware=[Middleware(Gate, host=host), cors],
+        middleware=[Middleware(Gate, host=host), Middleware(FaultLayer, parts=parts), cors],
         exception_handlers={Refusal: _refuse, HTTPException: _http_error},
     )
     app.router.redirect_slashes = False

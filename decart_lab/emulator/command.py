@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from .faults import overview
 from .server import emulator
 
 
@@ -46,6 +47,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="ORIGIN",
         help="web origin whose pages may call it, besides this machine's; repeatable",
     )
+    add(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME[:KEY=VALUE,...]",
+        help="something to go wrong, such as rate_limited:route=jobs,times=3; repeatable; "
+        '"list" says what there is',
+    )
     add("--parent-pipe", action="store_true", help="end when standard input closes")
     return result
 
@@ -61,6 +70,9 @@ def main(argv: Sequence[str]) -> int:
         The port or the state folder cannot be had.
     """
     options = parser().parse_args(list(argv))
+    if "list" in options.fault:
+        print(overview())
+        return 0
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     end = threading.Event()
     numbers = (signal.SIGINT, signal.SIGTERM)
@@ -78,6 +90,7 @@ def main(argv: Sequence[str]) -> int:
         seed=options.seed,
         host=options.host,
         allow_origins=options.allow_origin,
+        faults=options.fault,
     )
     try:
         server.start()

@@ -89,6 +89,13 @@ class Runner:
                 job.status = JobStatus.PENDING
                 self.start(job)
 
+    def fail(self, job: JobRecord, reason: str) -> None:
+        """Let a job that is kept fail, however far it has come; for faults."""
+        for task in self._tasks:
+            if task.get_name() == job.id:
+                task.cancel()
+        self._fail(job, reason, kept=True)
+
     async def close(self, *, wait: bool = True) -> None:
         """Stop; unfinished jobs stay as they are, to be resumed.
 

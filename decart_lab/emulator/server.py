@@ -20,6 +20,8 @@ from .._clock import AcceleratedClock
 from ..errors import EmulatorError, InvalidInputError
 from .app import make_app
 from .auth import Gatekeeper
+from .door import Door
+from .faults import Faults, parse
 from .jobs import Runner
 from .keyring import Keyring
 from .ledger import Ledger
@@ -41,6 +43,8 @@ class Emulator:
     ----------
     api_key : str
         A key it accepts.
+    faults : Faults
+        What is to go wrong; faults can be added and cleared at any time.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Emulator:
     ) -> None:
         self.settings = settings
         self.api_key = api_keys[0] if api_keys else ANY_KEY
+        self.faults = Faults(settings.seed)
         self._api_keys = api_keys
         self._host = host
         self._port = port
@@ -145,6 +150,7 @@ class Emulator:
         clock = AcceleratedClock(self.settings.speed, start=world.latest)
         world.prune(clock.utc())
         keyring = Keyring(world.folder)
+        door = Door(lambda: _bind(self._host, self._port), clock)
         parts = Services(
             settings=self.settings,
             clock=clock,
@@ -152,6 +158,8 @@ class Emulator:
             keyring=keyring,
             gatekeeper=Gatekeeper(self._api_keys, world, keyring, clock),
             runner=Runner(world, clock, self.settings),
+            faults=self.faults,
+            door=door,
         )
         parts.runner.resume()
         config = uvicorn.Config(
@@ -161,13 +169,15 @@ class Emulator:
             access_log=False,  # a log of requests is a log of what people work on
             log_config=None,
             server_header=False,
+            proxy_headers=False,  # who calls is who connects
             timeout_keep_alive=75,
             timeout_graceful_shutdown=1,
         )
-        self._server = _Server(config, ready)
+        self._server = _Server(config, ready, door, self.faults)
         try:
             await self._server.serve(sockets=[self._socket])
         finally:
+            self.faults.bind(None)
             await parts.runner.close(wait=self._wait_for_renders)
 
     @property
@@ -225,16 +235,24 @@ class Emulator:
 class _Server(uvicorn.Server):
     """uvicorn's server, which says when it is ready and leaves signals alone."""
 
-    def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: threading.Event, door: Door, faults: Faults
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._door = door
+        self._faults = faults
+        door.lead_to(self)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._ready.set()
+        if not self._ready.is_set():  # and not the door, which opens again
+            self._faults.bind(self._door)
+            self._ready.set()
 
     def end(self) -> None:
         self.should_exit = True
+        self._door.end()
 
 
 def _running(part: _T | None) -> _T:
@@ -280,6 +298,7 @@ def emulator(
     max_upload_bytes: int = 500_000_000,
     session_limit: int | None = 5,
     render_threads: int = 2,
+    faults: Iterable[str] = (),
 ) -> Emulator:
     """Decart in a box: a server of the API in this process, with no key and no network.
 
@@ -312,11 +331,15 @@ def emulator(
         Realtime sessions at once; None for no limit.
     render_threads : int, default 2
         Threads that do media work.
+    faults : iterable of str, optional
+        What is to go wrong from the start: ``name`` or ``name:key=value,...``, with the names of
+        ``FAULTS`` and the arguments of ``emu.faults.add``.
 
     Returns
     -------
     Emulator
-        A context manager with ``url``, ``ws_url``, ``api_key``, ``world`` and ``ledger``.
+        A context manager with ``url``, ``ws_url``, ``api_key``, ``world``, ``ledger`` and
+        ``faults``.
 
     Raises
     ------
@@ -345,13 +368,16 @@ def emulator(
     keys = (api_keys,) if isinstance(api_keys, str) else tuple(api_keys)
     if not all(key.strip() for key in keys):
         raise InvalidInputError("An API key of the emulator is empty.", field="api_keys")
-    return Emulator(
+    made = Emulator(
         settings,
         host=host,
         port=port,
         api_keys=keys,
         state=None if state is None else Path(state).expanduser(),
     )
+    for spec in (faults,) if isinstance(faults, str) else faults:
+        made.faults.add(**parse(spec))
+    return made
 
 
 def main(argv: list[str]) -> int:

@@ -9,6 +9,8 @@ from starlette.requests import Request
 
 from .._clock import Clock
 from .auth import Gatekeeper
+from .door import Door
+from .faults import Faults
 from .jobs import Runner
 from .keyring import Keyring
 from .settings import Settings
@@ -25,6 +27,8 @@ class Services:
     keyring: Keyring
     gatekeeper: Gatekeeper
     runner: Runner
+    faults: Faults
+    door: Door
 
 
 def services(request: Request) -> Services:
