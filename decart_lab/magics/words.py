@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from . import models, status, sweep
+from . import fault, models, status, sweep
 from ._line import Parser
 
 
@@ -84,6 +84,13 @@ WORDS: Final[dict[str, Word]] = {
             sweep.run,
             sweep.parser,
             cell=True,
+        ),
+        Word(
+            "fault",
+            "Let the emulator fail: list, arm and clear faults.",
+            fault.run,
+            fault.parser,
+            values=fault.values,
         ),
     )
 }
