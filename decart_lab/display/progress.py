@@ -36,6 +36,10 @@ class Snapshot:
         Points under way.
     cost : float
         USD spent so far; NaN when a price is unknown.
+    in_doubt : int
+        Those without a result of which nobody knows whether they were bought.
+    paused : str
+        Why nothing is being bought at the moment; "" when it is.
     """
 
     total: int
@@ -43,6 +47,8 @@ class Snapshot:
     failed: int = 0
     running: int = 0
     cost: float = nan
+    in_doubt: int = 0
+    paused: str = ""
 
 
 def watch(
@@ -101,8 +107,10 @@ def summary(
     'Sweep: 12 points, 11 completed, 1 without a result, $0.22, 3.4 s.'
     """
     parts = [plural(now.total, "point"), f"{now.done - now.failed:,} completed"]
-    if now.failed:
-        parts.append(f"{now.failed:,} without a result")
+    if now.failed > now.in_doubt:
+        parts.append(f"{now.failed - now.in_doubt:,} without a result")
+    if now.in_doubt:
+        parts.append(f"{now.in_doubt:,} in doubt")
     if now.total > now.done:
         parts.append(f"{now.total - now.done:,} not finished")
     parts.append("cost unknown" if missing(now.cost) else money(now.cost))
@@ -135,10 +143,16 @@ def _bar(total: int, desc: str) -> Any:
 def _draw(bar: Any, now: Snapshot) -> None:
     if bar.disable:
         return
-    facts = {"running": now.running, "failed": now.failed}
+    facts = {
+        "running": now.running,
+        "failed": now.failed - now.in_doubt,
+        "in doubt": now.in_doubt,
+    }
     shown = [f"{count} {word}" for word, count in facts.items() if count]
     if not missing(now.cost):
         shown.append(money(now.cost))
+    if now.paused:
+        shown.insert(0, "paused")
     bar.total, bar.n = now.total, now.done
     bar.set_postfix_str(", ".join(shown), refresh=False)
     bar.refresh()

@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
+
+SWEEP_DIGITS: Final = 8
+"""So many digits of its sweep's id are part of a run's name; the whole is compared as well."""
 
 
 def canonical_json(value: Any) -> str:
@@ -74,15 +77,30 @@ def point_id(key: str, replicate: int, twin: int = 0) -> str:
     return _sha256(name)[:16]
 
 
-def new_run_id(now: datetime) -> str:
+def sweep_id(service: str, point_ids: Iterable[str]) -> str:
+    """Return the identity of a sweep: the same points at the same service, in whatever order.
+
+    Examples
+    --------
+    >>> sweep_id("emulator", ["b", "a"]) == sweep_id("emulator", ["a", "b"])
+    True
+    """
+    return _sha256(canonical_json({"service": service, "points": sorted(point_ids)}))
+
+
+def new_run_id(now: datetime, sweep: str = "") -> str:
     """Return a name for a run that sorts by time and does not repeat.
 
     Parameters
     ----------
     now : datetime
         UTC.
+    sweep : str, optional
+        The sweep's id; its first digits become part of the name, by which runs of an equal sweep
+        are found without opening every one.
     """
-    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    digits = f"-{sweep[:SWEEP_DIGITS]}" if sweep else ""
+    return f"{now:%Y%m%d-%H%M%S}{digits}-{secrets.token_hex(3)}"
 
 
 def _sha256(text: str) -> str:
