@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from decart_lab.contract.states import PointStatus
-from decart_lab.sweep.table import FIXED, SCHEMA, to_frame
+from decart_lab.sweep.table import FIXED, SCHEMA, frame_of, to_frame
 
 FULL = {
     "string": "x",
@@ -99,3 +99,24 @@ def test_categories_are_sorted_so_that_they_do_not_depend_on_which_point_came_fi
 def test_values_that_are_no_plain_text_become_text_in_an_axis_column():
     frame = to_frame([row(style=[{"x": 1.5}])], {"style": "string"})
     assert frame["style"].tolist() == ['[{"x":1.5}]']
+
+
+def test_a_frame_built_by_columns_is_the_one_built_from_rows():
+    rows = [row(prompt="ink", style=None), full_row(), row(point_id="c" * 16, seed=3)]
+    columns = {name: [r.get(name) for r in rows] for name in {key for r in rows for key in r}}
+    asked: list[str] = []
+
+    def column(name):
+        asked.append(name)
+        return columns.get(name)  # what no row has is None, and missing in the frame
+
+    made = frame_of(columns["point_id"], column, AXES)
+    pd.testing.assert_frame_equal(made, to_frame(rows, AXES))
+    assert len(asked) == len(set(asked)) == len(made.columns)
+
+
+def test_a_text_that_stands_in_many_rows_is_held_once():
+    copies = ["".join(["a long ", "prompt"]) for _ in range(3)]
+    assert copies[0] is not copies[1]
+    found = frame_of(["a", "b", "c"], {"prompt": copies}.get)["prompt"]
+    assert len({id(text) for text in found}) == 1
