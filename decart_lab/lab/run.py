@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from .._engine import engine
 from ..display import cards
 from ..display.progress import Snapshot, watch
+from ..sweep._memory import Journal
 from ..sweep.engine import Runner
-from ..sweep.journal import Journal
 from ..sweep.plan import Plan
 from ..sweep.table import attempts_frame, events_frame, to_frame
 from .accessor import Accessor, register

@@ -19,11 +19,11 @@ from ..contract.models import REGISTRY, ModelSpec, resolve_model
 from ..contract.prices import PRICE_VERSION
 from ..contract.states import PointStatus
 from ..errors import DecartSDKError, GridError, InvalidInputError
+from ..sweep._memory import Journal
 from ..sweep.engine import CONCURRENCY, Runner, check_limits
 from ..sweep.grid import Grid
 from ..sweep.identity import new_run_id
 from ..sweep.inputs import Input
-from ..sweep.journal import Journal
 from ..sweep.plan import Plan, Point, build_plan
 from ..sweep.routes import ImageRoute
 from ..sweep.store import Store

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .._clock import Clock, RealClock
 from ..contract.states import PointStatus
 from ..errors import InvalidInputError
-from .journal import EventKind, Journal
+from ._memory import EventKind, Journal
 from .plan import Plan, Point
 from .purchase import Purchase
 from .routes import ImageRoute, route_of

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from .._clock import Clock
 from ..contract.states import PointStatus
-from .journal import EventKind, Journal
+from ._memory import EventKind, Journal
 from .plan import Point
 
 Phase = Literal["prepare", "upload", "submit", "poll", "download", "store"]

@@ -10,9 +10,9 @@ from decart_lab._clock import AcceleratedClock
 from decart_lab._wire import Timeouts
 from decart_lab.api.client import DecartClient
 from decart_lab.contract.states import PointStatus
+from decart_lab.sweep._memory import Journal
 from decart_lab.sweep.engine import Runner
 from decart_lab.sweep.grid import Grid
-from decart_lab.sweep.journal import Journal
 from decart_lab.sweep.plan import build_plan
 from decart_lab.sweep.store import Store
 

@@ -14,9 +14,9 @@ from decart_lab.api.client import DecartClient
 from decart_lab.contract.states import PointStatus
 from decart_lab.errors import InvalidInputError
 from decart_lab.media import samples
+from decart_lab.sweep._memory import Journal
 from decart_lab.sweep.engine import Runner
 from decart_lab.sweep.grid import Grid
-from decart_lab.sweep.journal import Journal
 from decart_lab.sweep.plan import Plan, build_plan
 from decart_lab.sweep.store import Store
 from tests.helpers.serve import read_request, reset, serve, serve_raw

@@ -20,7 +20,7 @@ from decart_lab.errors import (
     StoreError,
     combined,
 )
-from decart_lab.sweep.journal import Journal
+from decart_lab.sweep._memory import Journal
 from decart_lab.sweep.table import attempts_frame, events_frame
 from decart_lab.sweep.verdict import error_columns, hopeless, verdict
 
