@@ -351,6 +351,13 @@ _ROWS: Final = (
         effects.refusal(404, "The content is not there."),
         {"content": Outcome("NotFoundError", "completed", 1)},
     ),
+    Fault(
+        "content_expired",
+        "content",
+        "says that the content is kept no longer",
+        effects.refusal(410, "The content is no longer kept."),
+        {"content": Outcome("NotFoundError", "lost", 1)},
+    ),
 )
 
 FAULTS: Final[dict[str, Fault]] = {row.name: row for row in _ROWS}

@@ -31,7 +31,7 @@ TODAY = {  # the engine that goes on after these is on its way
     *("no_credits-generate", "no_credits-jobs", "key_refused-generate", "key_refused-jobs"),
     *("forbidden-generate", "forbidden-jobs", "html_answer-content", "empty_answer-content"),
     *("huge_answer-content", "job_stuck-status", "truncated_content-content"),
-    *("corrupted_media-content", "content_missing-content"),
+    *("corrupted_media-content", "content_missing-content", "content_expired-content"),
 }
 
 

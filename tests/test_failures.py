@@ -1,0 +1,39 @@
+"""The table of what can go wrong: complete, in order, and every row leads to tests that exist."""
+
+from __future__ import annotations
+
+import pytest
+
+from decart_lab.emulator.fault_rows import FAULTS
+from tests.helpers.failures import OVER_FAULTS, exists, load, summary
+
+ROWS = load()
+
+
+def test_no_failure_is_missing_and_they_are_in_order():
+    assert [row.id for row in ROWS] == [f"F{number}" for number in range(1, 70)]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+def test_a_row_says_what_happens_what_comes_of_it_and_what_shows_it(row):
+    assert row.event
+    assert row.outcome
+    assert row.money in ("none", "at risk", "spent")
+    assert row.shown_by or row.uncovered
+    assert [name for name in row.faults if name not in FAULTS] == []
+    assert [test for test in row.tests if not exists(test)] == []
+
+
+def test_the_tests_over_the_table_of_faults_exist():
+    assert all(exists(test) for test in OVER_FAULTS)
+
+
+def test_every_fault_of_the_emulator_belongs_to_a_failure():
+    """slow_answer is the one that nothing comes of."""
+    named = {name for row in ROWS for name in row.faults}
+    assert set(FAULTS) - named == {"slow_answer"}
+
+
+def test_what_no_test_shows_is_said(capsys):
+    with capsys.disabled():
+        print(f"\n{summary(ROWS)}")
