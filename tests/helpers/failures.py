@@ -73,10 +73,9 @@ def summary(rows: list[Failure]) -> str:
     """Return how much is covered, and a line for each row that is not, or not wholly."""
     whole = [row for row in rows if row.shown_by and not row.uncovered]
     partly = [row for row in rows if row.shown_by and row.uncovered]
-    lines = [
-        f"failures: {len(rows)}; "
-        + f"covered {len(whole)}, in part {len(partly)}, not {len(rows) - len(whole) - len(partly)}"
-    ]
+    missing = len(rows) - len(whole) - len(partly)
+    counts = f"covered {len(whole)}, in part {len(partly)}, not {missing}"
+    lines = [f"failures: {len(rows)}; {counts}"]
     lines += [
         f"  {row.id:<4} {'in part' if row.shown_by else 'not    '}  {row.event}: {row.uncovered}"
         for row in rows
