@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import isnan
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -106,13 +106,15 @@ class Sweep:
         """
         return self._with(self._grid.when(**keywords))
 
-    def where(self, condition: str | Callable[[Mapping[str, Any]], Any]) -> Sweep:
+    def where(self, condition: str | Callable[..., Any]) -> Sweep:
         """Return the sweep with only the points that meet a condition.
 
         Parameters
         ----------
         condition : str or callable
-            ``"not (style == 'neon' and seed == 0)"``, or a function of a dict of the values.
+            ``"not (style == 'neon' and seed == 0)"``, or a function with parameters named as the
+            axes it looks at: ``lambda style, seed: ...``. A function with one parameter of another
+            name gets a dict of all values.
 
         Raises
         ------
@@ -130,7 +132,13 @@ class Sweep:
         return self._with(self._grid.repeat(n))
 
     def count(self) -> int:
-        """Return the number of points; without enumerating them unless they are filtered."""
+        """Return the number of points; without visiting all, where filters name their axes.
+
+        Raises
+        ------
+        GridError
+            Filters share so many values that only bounds can be told; ``print(sweep)`` shows them.
+        """
         return self._grid.count()
 
     def __len__(self) -> int:
@@ -246,9 +254,10 @@ class Sweep:
 
     def __repr__(self) -> str:
         axes = " x ".join(f"{name} ({len(values)})" for name, values in self._grid.axes.items())
-        filtered = any(op.kind == "where" for op in self._grid.ops)
-        # Counting a filtered grid enumerates it, which printing must not do.
-        size = "filtered" if filtered else f"{self._grid.count():,} points"
+        try:
+            size = f"{self._grid.bounds()} points"
+        except GridError:  # from the user's filter; printing is not the moment to say so
+            size = "filtered"
         text = f"<Sweep: {axes or 'one point'}; {size}>"
         return f"{text}\n{self._planned.summary()}" if self._planned else text
 

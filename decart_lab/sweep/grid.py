@@ -7,26 +7,22 @@ what it costs, is the plan's.
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from itertools import islice
-from typing import Any, Final, Literal
+from typing import Any
 
 from ..errors import GridError
 from .axes import FREE_NAMES, STANDS_IN, axis_values, check_name, is_axis, value_key
-from .product import Factor, Product, When
+from .counting import Bounds, Scope
+from .drawing import Drawing, Op
+from .product import Factor, When
 from .table import Dtype, axis_dtype
 from .template import Template, check_place, check_prompts
-from .where import Predicate, guarded, parse_where
-
-ENUMERABLE: Final = 200_000
-"""Up to this many points a sample of filtered points looks at all of them; beyond, it draws."""
-
-MAX_DRAWS: Final = 1_000_000
+from .where import guarded, parse_where
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +39,6 @@ class GridPoint:
 
     values: Mapping[str, Any]
     replicate: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Op:
-    """A filter, or a sample of ``n`` points."""
-
-    kind: Literal["where", "sample"]
-    keep: Predicate | None = None
-    n: int = 0
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,7 +68,7 @@ class Grid:
     factors: tuple[Factor, ...]
     whens: tuple[When, ...] = ()
     prompt: Template | None = None
-    ops: tuple[_Op, ...] = ()
+    ops: tuple[Op, ...] = ()
     replicates: int = 1
 
     @classmethod
@@ -182,14 +168,17 @@ class Grid:
         factors = tuple(_factor(n, axis_values(n, v, scalar_ok=True)) for n, v in added.items())
         return replace(self, whens=(*self.whens, When(conditions, factors)))
 
-    def where(self, condition: str | Callable[[Mapping[str, Any]], Any]) -> Grid:
+    def where(self, condition: str | Callable[..., Any]) -> Grid:
         """Return the grid with only the points that meet a condition.
 
         Parameters
         ----------
         condition : str or callable
             An expression such as ``"not (style == 'neon' and seed == 0)"`` of names, literals,
-            comparisons, and/or/not/in; or a function of the dict of a point's values.
+            comparisons, and/or/not/in; or a function with parameters named as the axes it looks
+            at, such as ``lambda style, seed: ...``. A function with one parameter of another name
+            gets the dict of a point's values; as it may look at all of them, nothing can be
+            counted without asking it about every point.
 
         Raises
         ------
@@ -197,7 +186,7 @@ class Grid:
             An expression outside that language, or naming what the grid does not have.
         """
         if callable(condition):
-            keep = guarded(condition)
+            keep = guarded(condition, self.names)
         elif isinstance(condition, str):
             keep = parse_where(condition, self.names)
         else:
@@ -205,7 +194,9 @@ class Grid:
                 f"where() takes an expression or a function, not {type(condition).__name__}.",
                 field="where",
             )
-        return replace(self, ops=(*self.ops, _Op("where", keep=keep)))
+        if self.prompt is not None and keep.names is not None and "prompt" in keep.names:
+            keep = replace(keep, names=keep.names | self.prompt.variables.keys())
+        return replace(self, ops=(*self.ops, Op("where", keep=keep)))
 
     def sample(self, n: int, seed: int = 0) -> Grid:
         """Return the grid with ``n`` of its points, drawn without replacement, in grid order.
@@ -221,7 +212,7 @@ class Grid:
             raise GridError(
                 f"sample() takes a whole number of points from 1, not {n!r:.60}.", field="sample"
             )
-        return replace(self, ops=(*self.ops, _Op("sample", n=n, seed=seed)))
+        return replace(self, ops=(*self.ops, Op("sample", n=n, seed=seed)))
 
     def repeat(self, n: int) -> Grid:
         """Return the grid with every point bought ``n`` times over, as replicates 0 to n - 1."""
@@ -263,78 +254,58 @@ class Grid:
             if name not in FREE_NAMES and name not in STANDS_IN
         }
 
+    def bounds(self) -> Bounds:
+        """Return between which numbers the number of points lies, without visiting the grid.
+
+        Returns
+        -------
+        Bounds
+            ``low`` and ``high``, which are equal unless filters share axes of many values, or a
+            function looks at all of them.
+
+        Examples
+        --------
+        >>> grid = Grid.of(model="m", prompt="ink", seed=range(1000), size=range(1000))
+        >>> print(grid.where("seed < size").bounds())
+        at most 1,000,000
+        >>> print(grid.where("seed < 10").where(lambda size: size != 5).bounds())
+        9,990
+        """
+        return self._drawing.bounds()
+
     def count(self) -> int:
-        """Return the number of points; by arithmetic alone unless the grid is filtered."""
-        if not any(op.kind == "where" for op in self.ops):
-            return self._bounded()
-        return sum(1 for _ in self._indices(len(self.ops)))
+        """Return the number of points; by arithmetic, and by visiting points as filters require.
+
+        Raises
+        ------
+        GridError
+            Filters share so many values that only bounds can be told.
+        """
+        return self._drawing.count()
 
     def __len__(self) -> int:
         return min(self.count(), sys.maxsize)
 
     def points(self) -> Iterator[GridPoint]:
         """Draw the points, in order."""
-        return map(self._at, self._indices(len(self.ops)))
+        return (GridPoint(*self._drawing.at(i)) for i in self._drawing.indices())
 
     # -- inside --------------------------------------------------------------------------------
 
     @cached_property
-    def _product(self) -> Product:
-        return Product(self.factors, self.whens)
+    def _drawing(self) -> Drawing:
+        axes = Scope(self.factors, self.whens, (), self._complete)
+        return Drawing.of(axes, self.ops, self.replicates)
 
-    def _total(self) -> int:
-        return self._product.count * self.replicates
+    def _complete(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all names with values: those given, None where absent, and the prompt they make.
 
-    def _bounded(self) -> int:
-        total = self._total()
-        for op in self.ops:
-            _check_sample(op.n, total)
-            total = op.n
-        return total
-
-    def _at(self, index: int) -> GridPoint:
-        index, replicate = divmod(index, self.replicates)
-        values = dict.fromkeys(self.names) | self._product.at(index)
-        if self.prompt is not None:
-            values["prompt"] = self.prompt.render(values)
-        return GridPoint(values, replicate)
-
-    def _indices(self, depth: int) -> Iterator[int]:
-        """Draw the indices that survive the first ``depth`` operations, in order."""
-        if depth == 0:
-            return iter(range(self._total()))
-        op = self.ops[depth - 1]
-        if op.kind == "sample":
-            return iter(self._drawn(op, depth - 1))
-        assert op.keep is not None
-        keep = op.keep
-        return (i for i in self._indices(depth - 1) if keep(self._at(i).values))
-
-    def _drawn(self, op: _Op, depth: int) -> list[int]:
-        dice = random.Random(op.seed)  # noqa: S311 (which points to look at is no secret)
-        total = self._total()
-        if depth == 0:
-            _check_sample(op.n, total)
-            return sorted(dice.sample(range(total), op.n))
-        before = self.ops[:depth]
-        if total <= ENUMERABLE or any(earlier.kind == "sample" for earlier in before):
-            survivors = list(self._indices(depth))
-            _check_sample(op.n, len(survivors))
-            return sorted(dice.sample(survivors, op.n))
-        filters = [earlier.keep for earlier in before if earlier.keep is not None]
-        found: set[int] = set()
-        draws = (dice.randrange(total) for _ in range(MAX_DRAWS))
-        hits = (i for i in draws if all(keep(self._at(i).values) for keep in filters))
-        for index in hits:
-            found.add(index)
-            if len(found) == op.n:
-                return sorted(found)
-        raise GridError(
-            f"Of {total:,} points, {MAX_DRAWS:,} draws found {len(found):,} that meet the filter; "
-            f"the sample asks for {op.n:,}.",
-            field="sample",
-            hint="Ask for fewer, or build the grid so that less has to be filtered away.",
-        )
+        A part of the axes will do, as filters that look at the prompt look at all it is made of.
+        """
+        whole = dict.fromkeys(self.names) | dict(values)
+        if self.prompt is not None and self.prompt.variables.keys() <= values.keys():
+            whole["prompt"] = self.prompt.render(values)
+        return whole
 
     def _structural(self, word: str) -> None:
         if any(op.kind == "sample" for op in self.ops):
@@ -384,12 +355,3 @@ class Grid:
 
 def _factor(name: str, values: tuple[Any, ...], *, constant: bool = False) -> Factor:
     return Factor((name,), tuple((value,) for value in values), constant)
-
-
-def _check_sample(n: int, total: int) -> None:
-    if n > total:
-        raise GridError(
-            f"sample({n:,}) asks for more points than the {total:,} there are.",
-            field="sample",
-            hint="Ask for fewer.",
-        )

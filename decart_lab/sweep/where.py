@@ -2,21 +2,22 @@
 
 An expression is parsed by Python's own parser, checked node by node against a closed list, and
 evaluated by walking it. Nothing is ever compiled or called, so a filter that came from a file or a
-magic's body can do nothing but compare.
+magic's body can do nothing but compare. A filter says which names it looks at, by the names of its
+expression or of its function's parameters: what it cannot see cannot change its answer.
 """
 
 from __future__ import annotations
 
 import ast
+import inspect
 import operator
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import PurePath
 from typing import Any, Final
 
 from ..errors import GridError
-
-Predicate = Callable[[Mapping[str, Any]], bool]
 
 MAX_LENGTH: Final = 2000
 
@@ -35,7 +36,27 @@ _COMPARE: Final[dict[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
 _HINT: Final = "Use names of axes, literals, comparisons, and, or, not, in; or pass a function."
 
 
-def parse_where(text: str, names: Collection[str]) -> Predicate:
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Whether a point is kept.
+
+    Attributes
+    ----------
+    keep : callable
+        Takes the values of a point, by name; those not in ``names`` may be left out.
+    names : frozenset of str or None
+        What the answer depends on; None when that is not known.
+    """
+
+    keep: Callable[[Mapping[str, Any]], bool]
+    names: frozenset[str] | None
+
+    def __call__(self, values: Mapping[str, Any]) -> bool:
+        """Return whether a point with these values is kept."""
+        return self.keep(values)
+
+
+def parse_where(text: str, names: Collection[str]) -> Filter:
     """Return the filter an expression describes.
 
     Parameters
@@ -82,23 +103,70 @@ def parse_where(text: str, names: Collection[str]) -> Predicate:
                 hint="Compare values of one kind; an axis that is not set at a point is None.",
             ) from None
 
-    return keep
+    used = (node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+    return Filter(keep, frozenset(used))
 
 
-def guarded(function: Callable[[Mapping[str, Any]], Any]) -> Predicate:
-    """Return the user's function as a filter whose failures name the point."""
+def guarded(function: Callable[..., Any], names: Collection[str]) -> Filter:
+    """Return the user's function as a filter whose failures name the point.
+
+    Parameters
+    ----------
+    function : callable
+        With parameters named as what it looks at, such as ``lambda style, seed: ...``; or with
+        one parameter of any other name, which gets a dict of all values.
+    names : collection of str
+        What the grid has.
+
+    Raises
+    ------
+    GridError
+        A parameter that must be given and that the grid does not have.
+
+    Examples
+    --------
+    >>> keep = guarded(lambda style, seed: style == "ink" or seed > 0, {"style", "seed", "model"})
+    >>> keep({"style": "neon", "seed": 1}), sorted(keep.names)
+    (True, ['seed', 'style'])
+    """
+    taken = _parameters(function, names)
 
     def keep(values: Mapping[str, Any]) -> bool:
+        given = values if taken is None else {name: values.get(name) for name in taken}
         try:
-            return bool(function(dict(values)))
+            return bool(function(dict(given)) if taken is None else function(**given))
         except Exception as error:
+            called = "a dict of the point's values" if taken is None else ", ".join(taken)
             raise GridError(
-                f"The where function failed at {_shown(values)}: {type(error).__name__}: {error}",
+                f"The where function failed at {_shown(given)}: {type(error).__name__}: {error}",
                 field="where",
-                hint="It is called with a dict of the point's values.",
+                hint=f"It is called with {called}.",
             ) from error
 
-    return keep
+    return Filter(keep, None if taken is None else frozenset(taken))
+
+
+def _parameters(function: Callable[..., Any], names: Collection[str]) -> tuple[str, ...] | None:
+    """Return the names a function is to be called with; None when it takes the whole dict."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None  # some written in C do not tell
+    if any(p.kind is p.POSITIONAL_ONLY for p in parameters):
+        return None
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    taken = tuple(p.name for p in named if p.name in names)
+    needed = [p.name for p in named if p.default is p.empty]
+    missing = [name for name in needed if name not in names]
+    if len(needed) == len(missing) <= 1 and (missing or not taken):
+        return None
+    if missing:
+        raise GridError(
+            f"The where function takes {missing[0]!r}, which the grid does not have.",
+            field="where",
+            hint=f"It has {', '.join(get_close_matches(missing[0], names, n=3) or sorted(names))}.",
+        )
+    return taken
 
 
 def _check(node: ast.AST, names: Collection[str], text: str) -> None:

@@ -231,7 +231,7 @@ def test_a_sweep_needs_a_model_and_says_what_it_is(capsys):
     with pytest.raises(GridError, match="needs a model"):
         Sweep(prompt="ink")
     sweep = Sweep(model=["lucy-image-2"], prompt=looks(), data=CAT)
-    assert repr(sweep.where("style == 'ink'")).endswith("filtered>")
+    assert repr(sweep.where("style == 'ink'")).endswith("2 points>")
     assert sweep.linked("style", "light").count() == 2
     assert sweep.repeat(2).sample(3).count() == 3
     assert len(sweep.when(style="ink", enhance_prompt=[True, False])) == 6

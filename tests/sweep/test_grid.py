@@ -146,7 +146,7 @@ def test_a_billion_points_are_counted_and_sampled_at_once():
 
 
 def test_a_sample_of_a_filter_that_almost_nothing_passes_says_so(monkeypatch):
-    monkeypatch.setattr("decart_lab.sweep.grid.MAX_DRAWS", 1000)
+    monkeypatch.setattr("decart_lab.sweep.drawing.MAX_DRAWS", 1000)
     grid = Grid.of(alpha=range(1000), beta=range(1000)).where("alpha == 1 and beta == 1")
     with pytest.raises(GridError, match="draws found"):
         list(grid.sample(2).points())
