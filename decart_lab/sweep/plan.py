@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -19,6 +20,7 @@ from ..contract.prices import CURRENCY, PRICE_VERSION
 from ..contract.requests import FILE_FIELDS, file_kinds, validate
 from ..errors import DecartSDKError, GridError
 from .axes import STANDS_IN, value_key
+from .drawing import COUNTABLE
 from .grid import Grid, GridPoint
 from .identity import canonical_json, point_id, request_key
 from .inputs import Input, open_inputs
@@ -225,16 +227,25 @@ def build_plan(
     GridError
         More than 100,000 points.
     """
-    count = grid.count()
-    if count > MAX_POINTS:
-        raise GridError(
-            f"The grid has {count:,} points; at most {MAX_POINTS:,} are planned at once.",
-            hint="Call .sample(n) first, or split the sweep.",
-        )
-    drawn = list(grid.points())
+    drawn = _draw(grid)
     inputs = open_inputs(_inputs_of(drawn), fetch, {} if held is None else held)
     planner = _Planner(grid, service, dict(resolved or {}), inputs)
     return Plan(tuple(planner.plan(point) for point in drawn), grid.columns, service)
+
+
+def _draw(grid: Grid) -> list[GridPoint]:
+    """Draw the points, after as much counting as tells that they are not too many."""
+    found = grid.bounds()
+    count = found.low if found.exact or found.high <= COUNTABLE else grid.count()
+    drawn = list(islice(grid.points(), MAX_POINTS + 1)) if count <= MAX_POINTS else []
+    count = max(count, len(drawn))
+    if count > MAX_POINTS:
+        raise GridError(
+            f"The grid has {'' if found.exact else 'at least '}{count:,} points; at most "
+            f"{MAX_POINTS:,} are planned at once.",
+            hint="Call .sample(n) first, or split the sweep.",
+        )
+    return drawn
 
 
 def _inputs_of(points: Iterable[GridPoint]) -> dict[object, tuple[str, Any]]:

@@ -193,6 +193,23 @@ def test_a_grid_too_large_to_plan_is_refused_before_it_is_drawn():
         plan(model="lucy-image-2", prompt=["ink", "clay"], seed=range(100_000))
 
 
+def test_a_filtered_grid_is_planned_when_little_enough_is_left_of_it(monkeypatch):
+    monkeypatch.setattr("decart_lab.sweep.plan.MAX_POINTS", 100)
+    wide = Grid.of(model="lucy-image-2", prompt="ink", data=CAT, seed=range(200), size=range(200))
+    few = build_plan(wide.where(lambda seed, size: seed == size < 100), service="emulator")
+    assert len(few.points) == 100
+    with pytest.raises(GridError, match="at least 101 points; at most 100"):
+        build_plan(wide.where(lambda seed, size: seed == size), service="emulator")
+    with pytest.raises(GridError, match="has 39,800 points; at most 100"):
+        build_plan(wide.where("seed != 3"), service="emulator")
+
+
+def test_a_grid_that_would_take_hours_to_filter_is_refused_before_it_is_drawn():
+    tangled = Grid.of(model="m", prompt="ink", seed=range(3000), size=range(3000))
+    with pytest.raises(GridError, match="cannot be counted more exactly"):
+        build_plan(tangled.where(lambda point: point["seed"] == 5), service="emulator")
+
+
 def test_template_variables_are_columns_and_never_sent():
     from decart_lab.sweep.template import template
 
