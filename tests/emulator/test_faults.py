@@ -177,6 +177,9 @@ def test_a_failed_job_is_credited_back_and_stays_failed(http, emu, tiny_clip):
     job = submit(http, "lucy-2.1", {"data": tiny_clip.read_bytes()}, prompt="x")
     assert poll(http, job)["error"] == "Out of paint."
     emu.faults.clear()
+    for _ in range(3):  # meanwhile its own time would have come
+        later = submit(http, "lucy-2.1", {"data": tiny_clip.read_bytes()}, prompt="x")
+        assert poll(http, later)["status"] == "completed"
     assert poll(http, job)["status"] == "failed"
     assert http.get(f"/v1/jobs/{job}/content").status_code == 409
     assert emu.ledger[0].price == 0
