@@ -75,7 +75,9 @@ CONFINED: dict[str, set[str]] = {
     "IPython": {"magics", "display", "widgets", "_nesting"},
     "ipywidgets": {"widgets"},
     "anywidget": {"widgets"},
-    "sqlite3": {"sweep/journal", "sweep/index", "emulator/world"},
+    "sqlite3": {"emulator/world"}
+    | {f"sweep/{name}" for name in ("journal", "index", "lease", "budget", "salvage")}
+    | {f"sweep/{name}" for name in ("_schema", "_moves", "_writer")},
     "starlette": {"emulator", "proxy"},
     "uvicorn": {"emulator", "proxy"},
     "pandas": {"sweep/table", "realtime/stats", "compare", "metrics", "display", "lab"},
