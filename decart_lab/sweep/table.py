@@ -17,7 +17,7 @@ from ..contract.states import PointStatus
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .journal import Event
+    from .journal import Event, Journal
 
 Dtype = Literal["string", "category", "status", "boolean", "Int16", "Int64", "Float64", "datetime"]
 
@@ -197,7 +197,8 @@ def frame_of(
         The point of each row.
     column : callable
         Column name to its values in the order of ``ids``, or None for a column that holds
-        nothing. Asked once for each column, so that only one need be held besides the frame.
+        nothing; times may be whole microseconds since 1970, as a journal keeps them. Asked once
+        for each column, so that only one need be held besides the frame.
     axes : mapping of str to dtype, optional
         As for :func:`to_frame`.
 
@@ -217,6 +218,12 @@ def frame_of(
         values = column(name)
         data[name] = _series([None] * len(index) if values is None else values, kind, index)
     return pd.DataFrame(data, index=index)
+
+
+def run_frame(journal: Journal) -> pd.DataFrame:
+    """Build the table of a run from its journal, holding no more of it twice than a column."""
+    held = journal.columns_of()
+    return frame_of(held.pop(INDEX), lambda name: held.pop(name, None), journal.columns)
 
 
 PLAN_FIXED: Final = ("model", "kind", "prompt", "seed", "input", "replicate")
@@ -247,6 +254,13 @@ def _series(values: Sequence[Any], kind: Dtype, index: pd.Index[Any]) -> pd.Seri
         # A text that is in many rows is held once: what is read from a file comes as copies.
         held: dict[str, str] = {}
         values = [text and held.setdefault(text, text) for text in map(label, values)]
+    elif kind == "datetime" and any(type(value) is int for value in values):
+        import numpy as np
+
+        whole = pd.array(values, dtype="Int64")
+        times = whole.to_numpy("datetime64[us]", na_value=np.datetime64("NaT", "us"))
+        stamps: pd.Series[Any] = pd.Series(times, index=index, dtype=dtype_of(kind))
+        return stamps
     elif kind == "category":
         # Categories are text even when there are none yet, so that frames can be put together.
         known = sorted({value for value in values if value is not None})

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
 
 from decart_lab.contract.states import PointStatus
-from decart_lab.sweep.table import FIXED, SCHEMA, frame_of, to_frame
+from decart_lab.sweep.journal import Journal
+from decart_lab.sweep.table import FIXED, SCHEMA, frame_of, run_frame, to_frame
 
 FULL = {
     "string": "x",
@@ -120,3 +121,19 @@ def test_a_text_that_stands_in_many_rows_is_held_once():
     assert copies[0] is not copies[1]
     found = frame_of(["a", "b", "c"], {"prompt": copies}.get)["prompt"]
     assert len({id(text) for text in found}) == 1
+
+
+def test_the_table_of_a_journal_is_the_one_of_its_rows(tmp_path):
+    rows = [full_row(), row(cached=False, submitted_at=None)]
+    with Journal.create(tmp_path, {"run_id": "r"}, rows, AXES) as journal:
+        assert journal.rows()[0]["submitted_at"] == FULL["datetime"]
+        pd.testing.assert_frame_equal(run_frame(journal), to_frame(journal.rows(), AXES))
+
+
+def test_times_may_come_as_a_journal_keeps_them():
+    at = datetime(2026, 1, 1, 12, 0, 0, 1, tzinfo=UTC)
+    micros = (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    held = {"submitted_at": [micros, None], "cached": [1, None]}
+    frame = frame_of(["a", "b"], held.get)
+    expected = to_frame([{"point_id": "a", "submitted_at": at, "cached": True}, {"point_id": "b"}])
+    pd.testing.assert_frame_equal(frame, expected)
