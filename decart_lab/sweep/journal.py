@@ -271,7 +271,7 @@ class Journal:
         facts : mapping, optional
             Columns that are known by now.
         route : str, default "job"
-            How it is bought; the window is counted by it.
+            How it is bought; the window is counted by it. ``facts`` may say it instead.
 
         Raises
         ------
@@ -285,6 +285,7 @@ class Journal:
         self._raise_failure()
         reserve = money.micro(reserve_usd)
         found = dict(facts or {})
+        route = str(found.pop("route", route))
         future = self._put(
             lambda db: self._moves.intent(db, lease, point_id, reserve, route, found), "intent"
         )
