@@ -257,6 +257,7 @@ def _series(values: Sequence[Any], kind: Dtype, index: pd.Index[Any]) -> pd.Seri
     elif kind == "datetime" and any(type(value) is int for value in values):
         import numpy as np
 
+        # The unit is said here, since what pandas takes a number for has changed between versions.
         whole = pd.array(values, dtype="Int64")
         times = whole.to_numpy("datetime64[us]", na_value=np.datetime64("NaT", "us"))
         stamps: pd.Series[Any] = pd.Series(times, index=index, dtype=dtype_of(kind))

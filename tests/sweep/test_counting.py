@@ -178,7 +178,9 @@ def test_columns_keep_their_types_when_filters_take_values_away():
         (lambda *, alpha: alpha == 1, {"alpha"}),
         (lambda point: point["alpha"] == 1, None),
         (lambda point, alpha=1: point["alpha"] == alpha, None),
-        (lambda point, /: point["alpha"] == 1, None),
+        (lambda point, /, alpha=1: point["alpha"] == alpha, None),
+        (lambda *points: points[0]["alpha"] == 1, None),
+        (lambda alpha=5: alpha == 1, {"alpha"}),
         ({"alpha": 1, "beta": 2}.__eq__, None),
     ],
 )
@@ -203,6 +205,17 @@ def test_a_function_that_fails_says_at_which_values():
     grid = Grid.of(alpha=[1, 0], beta=range(3)).where(lambda alpha: 1 / alpha)
     with pytest.raises(GridError, match="failed at alpha=0: ZeroDivisionError"):
         grid.count()
+
+
+def test_conditions_on_a_constant_belong_to_what_a_function_of_everything_sees():
+    grid = Grid.of(model="m", alpha=[1, 2], beta=[1, 2]).when(model="m", extra=[1, 2, 3])
+    assert grid.where(lambda point: point["alpha"] == point["extra"]).count() == 2 * 2
+
+
+def test_a_filter_of_constants_keeps_all_or_nothing_and_asks_no_axis():
+    grid = Grid.of(model="m", alpha=range(30_000))
+    assert grid.where("model == 'm'").bounds() == (30_000, 30_000)
+    assert grid.where("model != 'm'").bounds() == (0, 0)
 
 
 def test_repeats_and_samples_are_counted_after_the_filters():
