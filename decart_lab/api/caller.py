@@ -57,6 +57,10 @@ class Caller:
         self.policy = policy or Policy()
         self.dice = dice or random.Random()  # noqa: S311 - spreads retries; guards nothing
 
+    def unrepeated(self) -> Caller:
+        """Return a caller on the same connections that repeats nothing."""
+        return Caller(self.http, clock=self.clock, logger=self.logger, policy=NEVER, dice=self.dice)
+
     async def call(
         self,
         operation: type[DecartSDKError],

@@ -7,6 +7,7 @@ files beside this one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from os import PathLike
 from typing import Any, NoReturn, Self, overload
 
@@ -259,6 +260,16 @@ class DecartClient:
             hint="Pictures: await client.process(...). Clips: await "
             "client.queue.submit_and_poll(...).",
         )
+
+    def unrepeated(self) -> Self:
+        """Return a client on the same connections that makes every call once.
+
+        For callers who write down each try before the next, as runs of sweeps do.
+        """
+        twin = copy(self)
+        twin._caller = self._caller.unrepeated()
+        twin.queue = Queue(twin._caller, self._fetcher)
+        return twin
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import secrets
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ from .._wire import Call, Head
 from ..contract.responses import ResultBytes
 from ..errors import DecartSDKError, InvalidInputError, MediaError, StoreError
 from ..media.media import Media
-from ..media.probe import probe
+from ..media.probe import Probe, probe
 from ..media.sniff import sniff
 from .caller import Caller, nonsense
 
@@ -86,13 +87,13 @@ async def collect(
         call.max_bytes = MAX_IN_MEMORY
         answer = await caller.call(operation, what, call, job_id=job_id, hints=hints)
         content = answer.body
-        problem = await asyncio.to_thread(_problem, answer.head, content, kinds)
-        if problem:
+        found = await asyncio.to_thread(_look, answer.head, content, kinds)
+        if isinstance(found, str):
             raise nonsense(
                 operation,
                 what,
                 answer.head,
-                problem,
+                found,
                 hint="What came is kept in error.data['content'].",
                 data={"content": content},
                 job_id=job_id,
@@ -103,14 +104,14 @@ async def collect(
     keep = False
     try:
         answer = await caller.call(operation, what, call, job_id=job_id, hints=hints)
-        problem = await asyncio.to_thread(_problem, answer.head, part, kinds)
-        if problem:
+        found = await asyncio.to_thread(_look, answer.head, part, kinds)
+        if isinstance(found, str):
             keep = True
             raise nonsense(
                 operation,
                 what,
                 answer.head,
-                problem,
+                found,
                 hint=f"What came is kept in {part}.",
                 job_id=job_id,
             )
@@ -118,17 +119,22 @@ async def collect(
     finally:
         if not keep:
             part.unlink(missing_ok=True)
-    return Media(save_to, simulated=answer.head.simulated, job_id=job_id)
+    return Media.received(
+        save_to, found, simulated=answer.head.simulated, job_id=job_id, sha256=answer.received
+    )
 
 
 class _Receiver:
-    """Streams a body to a part file and makes it durable; starts over when the call is repeated."""
+    """Streams a body to a part file, makes it durable and returns the SHA-256 of what came.
+
+    It starts over when the call is repeated.
+    """
 
     def __init__(self, part: Path) -> None:
         self._part = part
 
-    async def __call__(self, _: Head, chunks: AsyncIterator[bytes]) -> int:
-        size = 0
+    async def __call__(self, _: Head, chunks: AsyncIterator[bytes]) -> str:
+        size, digest = 0, hashlib.sha256()
         file: IO[bytes] = await _in_thread(self._part.open, "wb")
         try:
             block: list[bytes] = []
@@ -140,17 +146,22 @@ class _Receiver:
                     size += waiting
                     if size > MAX_ON_DISK:
                         raise StoreError(f"The result is larger than {MAX_ON_DISK:,} bytes.")
-                    await _in_thread(file.write, b"".join(block))
+                    await _in_thread(_write, file, b"".join(block), digest)
                     block, waiting = [], 0
-            await _in_thread(_finish, file, b"".join(block))
-            return size + waiting
+            await _in_thread(_finish, file, b"".join(block), digest)
+            return digest.hexdigest()
         finally:
             with contextlib.suppress(OSError):
                 file.close()
 
 
-def _finish(file: IO[bytes], rest: bytes) -> None:
-    file.write(rest)
+def _write(file: IO[bytes], block: bytes, digest: hashlib._Hash) -> None:
+    file.write(block)
+    digest.update(block)
+
+
+def _finish(file: IO[bytes], rest: bytes, digest: hashlib._Hash) -> None:
+    _write(file, rest, digest)
     file.flush()
     os.fsync(file.fileno())
 
@@ -169,8 +180,8 @@ async def _in_thread(function: Any, *args: Any) -> Any:
         ) from error
 
 
-def _problem(head: Head, source: Path | bytes, kinds: tuple[str, ...]) -> str:
-    """Say what is wrong with received media, as a clause; "" when nothing is."""
+def _look(head: Head, source: Path | bytes, kinds: tuple[str, ...]) -> Probe | str:
+    """Return what received media is, by its headers, or what is wrong with it, as a clause."""
     if isinstance(source, bytes):
         start = source[:64]
     else:
@@ -185,7 +196,6 @@ def _problem(head: Head, source: Path | bytes, kinds: tuple[str, ...]) -> str:
     if found.kind not in kinds:
         return f"the answer is a {found.kind} ({found.name}), not {' or '.join(kinds)}"
     try:
-        probe(source, field="result")
+        return probe(source, field="result")
     except MediaError as error:
         return f"the media that came is damaged: {error.message.rstrip('.')}"
-    return ""

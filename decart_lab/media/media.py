@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Container, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -66,6 +66,7 @@ class Media:
     cost: float | None = None
     caption: str = ""
     edits: tuple[Edit, ...] = ()
+    sha256: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
@@ -90,6 +91,21 @@ class Media:
         if prepared.path is not None:
             return cls(prepared.path)
         return cls(_kept(prepared), caption=prepared.label)
+
+    @classmethod
+    def received(cls, path: Path, found: Probe, **facts: Any) -> Media:
+        """Make Media of a file that was looked at while it came in, so that nobody looks again.
+
+        Parameters
+        ----------
+        found : Probe
+            What its headers said.
+        **facts
+            ``simulated``, ``job_id``, ``sha256``.
+        """
+        media = cls(path, **facts)
+        media.__dict__["probe"] = found
+        return media
 
     @property
     def kind(self) -> Kind:

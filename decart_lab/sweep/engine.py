@@ -1,36 +1,45 @@
-"""The runner: buys the points of a plan, a few at a time, and writes down what became of each.
+"""The runner: decides which point is bought when, and keeps every limit while it is.
 
-It runs on one event loop, where the client lives. No failure of a point escapes it and no point is
-left without an end; what a failure means is :mod:`decart_lab.sweep.verdict`'s, how a point is
-bought :mod:`decart_lab.sweep.routes`'. Media goes from the network to the disk, never into memory.
+It runs on one event loop, where the client lives. No failure of a point escapes it; what a failure
+means is :mod:`decart_lab.sweep.verdict`'s, the steps of buying one point
+:mod:`decart_lab.sweep.buying`'s. Where every point stands is in the journal and only there, so
+that :meth:`Runner.run` may be called again, in this kernel or another, and goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import heapq
+import itertools
+import random
 from collections import defaultdict, deque
-from math import isnan
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .._clock import Clock, RealClock
 from ..contract.states import PointStatus
-from ..errors import InvalidInputError
-from ._memory import EventKind, Journal
-from .plan import Plan, Point
+from ..errors import BudgetError, DecartSDKError, LeaseError, StoreError
+from .buying import Buying
+from .durations import REMEMBERED, Durations
+from .journal import Attempt, Journal, Lease
+from .limits import Adaptive, Gate
+from .plan import Point
 from .purchase import Purchase
-from .routes import ImageRoute, route_of
+from .settings import CONCURRENCY, MAX_CONCURRENCY, ImageRoute, Settings, check_limits
 from .store import Store
-from .verdict import error_columns, hopeless, verdict
+from .turns import shared_turns
+from .verdict import Fate, error_columns
 
 if TYPE_CHECKING:
     from ..api.client import DecartClient
-    from ..media.media import Media
+    from .index import Index
 
-CONCURRENCY: Final = 8
-MAX_CONCURRENCY: Final = 256
+__all__ = ["CONCURRENCY", "MAX_CONCURRENCY", "ImageRoute", "Runner", "Settings", "check_limits"]
+
+Stop = Literal["drain", "detach"]
+BACK_OFF_S: Final = (0.5, 8.0)
+"""The n-th wait is drawn between 0 and the first doubled n - 1 times, at most the second."""
 
 SHARED: Final = (
     *("simulated", "job_id", "media", "media_sha256", "media_bytes", "mime", "width", "height"),
@@ -38,184 +47,420 @@ SHARED: Final = (
 )
 """Columns a twin takes over from the point whose request it repeats."""
 
-_log = logging.getLogger("decart_lab")
+_UNDER_WAY: Final = (PointStatus.PENDING, PointStatus.PROCESSING)
+_WITHOUT_RESULT: Final = frozenset(
+    {PointStatus.IN_DOUBT, PointStatus.FAILED, PointStatus.REJECTED, PointStatus.LOST}
+    | {PointStatus.CANCELLED, PointStatus.SKIPPED_BUDGET}
+)
+_ENDED: Final = (
+    *(PointStatus.COMPLETED, PointStatus.FAILED, PointStatus.REJECTED),
+    *(PointStatus.LOST, PointStatus.CANCELLED),
+)
 
 
 class Runner:
-    """Buys a plan.
+    """Buys the points of a run, and collects what was bought for it before.
 
     Parameters
     ----------
     client : DecartClient
         Used on the loop that awaits :meth:`run`, and on no other.
-    plan : Plan
-        Checked; its runnable points are bought.
     journal : Journal
-        Already holds the points as planned.
+        Holds the points; what is planned is bought, what is under way is collected.
+    lease : Lease
+        The right to do so.
     store : Store
         Where results go.
-    concurrency : int, default 8
-        Points being bought at the same time.
-    image_route : {"direct", "queue"}
-        Whether pictures are answered at once or go as jobs.
+    points : iterable of Point
+        What the points send, from the plan or from the run's lock.
+    settings : Settings, optional
+        Limits and routes.
+    index : Index, optional
+        Remembers how long jobs took.
 
-    Raises
-    ------
-    InvalidInputError
-        A concurrency below 1 or above 256, or an unknown route.
+    Attributes
+    ----------
+    paused_because : str
+        Why buying has stopped although points are left; "" when it has not.
     """
 
     def __init__(
         self,
         client: DecartClient,
-        plan: Plan,
         journal: Journal,
+        lease: Lease,
         store: Store,
+        points: Iterable[Point],
         *,
-        concurrency: int = CONCURRENCY,
-        image_route: ImageRoute = "direct",
+        settings: Settings | None = None,
         clock: Clock | None = None,
+        dice: random.Random | None = None,
+        index: Index | None = None,
+        durations: Durations | None = None,
     ) -> None:
-        check_limits(concurrency, image_route)
-        self._client = client
+        self.paused_because = ""
+        self._client = client.unrepeated()
         self._journal = journal
+        self._lease = lease
         self._store = store
-        self._image_route: ImageRoute = image_route
+        self._settings = settings or Settings()
         self._clock: Clock = clock or RealClock()
-        originals = [point for point in plan.runnable if point.twin_of is None]
-        self._waiting = deque(originals)
-        self._workers = min(concurrency, len(originals))
+        self._dice = dice or random.Random()  # noqa: S311 (spreads retries; guards nothing)
+        self._index = index
+        self._durations = durations or Durations()
+        self._lasted: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
+        self._points: dict[str, Point] = {}
+        self._again: set[str] = set()
         self._twins: defaultdict[str, list[Point]] = defaultdict(list)
-        for point in plan.runnable:
+        self.add(points)
+        self._waiting: dict[str, deque[Point]] = {"direct": deque(), "job": deque()}
+        self._later: list[tuple[float, int, Point]] = []
+        self._order = itertools.count()
+        self._tries: defaultdict[str, int] = defaultdict(int)
+        self._on_their_way: defaultdict[str, int] = defaultdict(int)
+        self._in_flight: set[str] = set()
+        self._in_window: dict[str, str] = {}
+        self._bytes = 0
+        self._jobs = Adaptive(self._settings.concurrency)
+        self._gate = Gate()
+        self._tasks: dict[asyncio.Task[None], bool] = {}
+        self._wake = asyncio.Event()
+        self._stopped: Stop | None = None
+        self._broken: Exception | None = None
+        self._running = self._recalled = False
+
+    def add(self, points: Iterable[Point]) -> None:
+        """Let further points be bought by the next :meth:`run`; the journal must have them."""
+        for point in points:
+            if point.problem:
+                continue
             if point.twin_of is not None:
                 self._twins[point.twin_of].append(point)
+            else:
+                self._points[point.point_id] = point
+
+    def buy_again(self, point_ids: Iterable[str]) -> None:
+        """Let the next :meth:`run` buy points once more that have ended without a result."""
+        self._again.update(point_ids)
+
+    # -- what a run object calls, on the runner's loop -------------------------------------------
 
     async def run(self) -> None:
-        """Buy until nothing waits and nothing is under way."""
-        workers = (self._work() for _ in range(self._workers))
-        # Not a task group: a bug in one worker must not cut off what others are paying for.
-        for outcome in await asyncio.gather(*workers, return_exceptions=True):
-            if outcome is not None:
-                raise outcome
+        """Buy and collect until nothing is left, or until it was stopped or paused.
 
-    async def stop(self) -> int:
+        It may be called again: it goes on with what the journal holds.
+
+        Raises
+        ------
+        LeaseError, StoreError
+            The journal is somebody else's by now, or cannot be written; nothing more was sent.
+        """
+        assert not self._running, "a runner runs once at a time"
+        self._running, self._stopped, self._broken = True, None, None
+        try:
+            buying = self._buying()
+            if not self._recalled:
+                self._recalled = True
+                await self._about_the_past(self._recall)
+            self._load(buying)
+            while True:
+                self._wake.clear()
+                nap = self._launch(buying)
+                if not self._tasks and nap is None:
+                    break
+                await self._rest(nap)
+                if self._detached:
+                    await self._let_go()
+                    break
+            await asyncio.to_thread(self._store.finish_thumbs)
+            await self._about_the_past(self._remember)
+            await asyncio.to_thread(self._journal.flush)
+        finally:
+            self._running = False
+        if self._broken is not None:
+            raise self._broken
+
+    async def stop(self, how: Stop = "drain") -> int:
         """Begin no further purchase; return how many points are not bought because of it.
 
-        What is under way goes on to its end: it is paid.
+        Parameters
+        ----------
+        how : {"drain", "detach"}
+            Collect what is paid, or leave the jobs at the service, to be collected by a later
+            :meth:`run`. Either way requests that are on their way are waited for, and written down.
         """
-        return self._cancel_waiting({})
+        self._stopped = how
+        left = self._left()
+        self._wake.set()
+        return left
 
-    async def _work(self) -> None:
-        while self._waiting:
-            await self._buy(self._waiting.popleft())
+    def pause(self, why: str | Exception = "It was paused.") -> None:
+        """Begin no further purchase; what is under way goes on. On the runner's loop."""
+        self.paused_because = self.paused_because or " ".join(str(why).split())
+        self._wake.set()
 
-    async def _buy(self, point: Point) -> None:
+    def resume(self) -> None:
+        """Go on after a pause; :meth:`run` is to be called again if it has returned."""
+        self.paused_because = ""
+        self._wake.set()
+
+    @property
+    def limits(self) -> tuple[int, float]:
+        """How many jobs may be in flight, and for how many seconds nothing may be sent."""
+        return self._jobs.allowed, self._gate.wait_s(self._clock.now())
+
+    # -- beginning -----------------------------------------------------------------------------
+
+    def _buying(self) -> Buying:
+        return Buying(
+            self._client,
+            self._journal,
+            self._lease,
+            self._store,
+            self,
+            settings=self._settings,
+            clock=self._clock,
+            dice=self._dice,
+            turns=shared_turns(self._clock),
+            durations=self._durations,
+            learned=self._learned,
+        )
+
+    def _load(self, buying: Buying) -> None:
+        """Look up where every point stands, and take up what was begun."""
+        for line in self._waiting.values():
+            line.clear()
+        self._later.clear()
+        held = self._journal.columns_of(("point_id", "status"))
+        standing = dict(zip(held["point_id"], held["status"], strict=True))
+        attempts = {attempt.point_id: attempt for attempt in self._journal.under_way()}
+        for point_id, point in self._points.items():
+            status = standing.get(point_id)
+            again = point_id in self._again and status in _WITHOUT_RESULT
+            if status == PointStatus.PLANNED or again:
+                self._waiting[self._route(point)].append(point)
+            elif status in _UNDER_WAY and point_id in attempts:
+                self._in_flight.add(point_id)
+                self._spawn(self._collect(buying, point, attempts[point_id]), calm=True)
+        self._again.clear()
+        for original in self._twins:
+            if original in standing:
+                self._share(original, standing[original], standing)
+
+    def _route(self, point: Point) -> str:
+        direct = self._settings.image_route == "direct"
         assert point.spec is not None
-        target = self._store.folder / "media" / "incoming" / point.point_id
-        purchase = Purchase(point, target, self._journal, self._clock)
+        return "direct" if direct and point.spec.kind == "image" else "job"
+
+    async def _collect(self, buying: Buying, point: Point, attempt: Attempt) -> None:
+        purchase = buying.resumed(point, attempt)
+        if attempt.state == "done":
+            self.finished(purchase)
         try:
-            target = await asyncio.to_thread(self._store.incoming, point.point_id)
-            buy = route_of(point.spec.kind, self._image_route)
-            media = await buy(self._client, purchase, self._clock)
-            purchase.phase = "store"
-            facts = await asyncio.to_thread(self._keep, media)
-        except Exception as error:  # noqa: BLE001 (a point's failure is its row, whatever it is)
-            self._fail(purchase, error)
-        else:
-            cost = None if isnan(point.cost_estimate) else point.cost_estimate
-            purchase.record(
-                "done",
-                status=PointStatus.COMPLETED,
-                total_s=purchase.elapsed(),
-                cost=cost,
-                cached=False,
-                **facts,
-            )
+            await buying.take_up(purchase, attempt)
         finally:
-            await asyncio.to_thread(_remove, target)
-        self._share(point)
+            self._in_flight.discard(point.point_id)
+            self._share_end(point.point_id)
 
-    def _keep(self, media: Media) -> dict[str, Any]:
-        """Store a result and return its columns; blocking."""
-        facts: dict[str, Any] = {
-            "simulated": media.simulated,
-            "mime": media.mime,
-            "width": media.width,
-            "height": media.height,
-            "fps": media.fps,
-            "frames": media.frames,
-            "duration_s": media.duration_s,
-            "codec": media.probe.codec,
-        }
-        stored = self._store.adopt(media.path)
-        return facts | {
-            "media": stored.media,
-            "media_sha256": stored.sha256,
-            "media_bytes": stored.size_bytes,
-            "thumb": stored.thumb or None,
-        }
+    # -- what may begin ------------------------------------------------------------------------
 
-    def _fail(self, purchase: Purchase, error: Exception) -> None:
-        status = verdict(error, purchase.phase)
-        columns = error_columns(error, purchase.phase)
-        _log.debug("point %s: %s", purchase.point.point_id, columns["error_message"])
-        purchase.record(
-            "ended",
-            status=status,
-            total_s=purchase.elapsed(),
-            simulated=self._client.simulated,
-            cached=False,
-            **columns,
+    def _launch(self, buying: Buying) -> float | None:
+        """Begin what may begin; return the seconds after which to look again, None for never."""
+        now = self._clock.now()
+        while self._later and self._later[0][0] <= now:
+            point = heapq.heappop(self._later)[2]
+            self._waiting[self._route(point)].appendleft(point)
+        if self._closed():
+            return None
+        wait = self._gate.wait_s(now)
+        if wait > 0:
+            return wait if self._left() else None
+        for route, line in self._waiting.items():
+            while line and self._may_begin(route, line[0]):
+                point = line.popleft()
+                self._in_flight.add(point.point_id)
+                self._in_window[point.point_id] = route
+                self._on_their_way[route] += 1
+                self._bytes += _upload_bytes(point)
+                self._spawn(self._buy(buying, point), calm=False)
+        return self._later[0][0] - now if self._later else None
+
+    @property
+    def _detached(self) -> bool:
+        return self._stopped == "detach"
+
+    def _closed(self) -> bool:
+        return self._stopped is not None or bool(self.paused_because) or self._broken is not None
+
+    def _may_begin(self, route: str, point: Point) -> bool:
+        on_their_way = self._on_their_way[route]
+        if self._gate.alone:
+            return not self._in_window
+        return (
+            on_their_way < self._settings.window
+            and len(self._in_flight) < self._jobs.allowed
+            and len(self._tasks) < self._settings.concurrency + 4 * self._settings.downloads
+            and (
+                not self._bytes or self._bytes + _upload_bytes(point) <= self._settings.upload_bytes
+            )
         )
-        if hopeless(error):
-            self._cancel_waiting(columns)
 
-    def _cancel_waiting(self, columns: dict[str, Any]) -> int:
-        stopped = 0
-        while self._waiting:
-            point = self._waiting.popleft()
-            self._end(point, status=PointStatus.CANCELLED, **columns)
-            stopped += 1 + self._share(point)
-        return stopped
+    def _left(self) -> int:
+        return sum(map(len, self._waiting.values())) + len(self._later)
 
-    def _share(self, point: Point) -> int:
-        """Give the twins of a point that has ended their end; return how many there are."""
-        twins = self._twins.pop(point.point_id, [])
-        row = self._journal.row(point.point_id) if twins else {}
-        for twin in twins:
-            if row["status"] == PointStatus.COMPLETED:
-                taken = {name: row.get(name) for name in SHARED}
-                self._end(twin, status=PointStatus.COMPLETED, cached=True, cost=0.0, **taken)
+    async def _buy(self, buying: Buying, point: Point) -> None:
+        try:
+            await buying.buy(point)
+        except BudgetError as error:
+            columns = error_columns(error, "prepare")
+            skipped = PointStatus.SKIPPED_BUDGET
+            await self._journal.record("ended", point.point_id, status=skipped, **columns)
+        finally:
+            self._answered(point)
+            self._in_flight.discard(point.point_id)
+            self._share_end(point.point_id)
+
+    # -- what the steps tell (see buying.Watcher) ------------------------------------------------
+
+    def accepted(self, purchase: Purchase) -> None:
+        """Take that the service has answered: the request's fate is known."""
+        self._gate.reached()
+        self._jobs.well(self._clock.now())
+        self._answered(purchase.point)
+
+    def finished(self, purchase: Purchase) -> None:
+        """Take that the service works on it no longer: another may take its place."""
+        self._in_flight.discard(purchase.point.point_id)
+        self._wake.set()
+
+    def again(self, purchase: Purchase, what: Fate, error: DecartSDKError) -> float | None:
+        """Return after how long it may be sent again; None when it was tried enough."""
+        point_id, now = purchase.point.point_id, self._clock.now()
+        self._tries[point_id] += 1
+        tries = self._tries[point_id]
+        first, most = BACK_OFF_S
+        jitter = self._dice.uniform(0.0, min(most, first * 2.0 ** min(tries - 1, 10)))
+        if what is Fate.REFUSED:
+            if error.status == 429:
+                self._jobs.too_many(now)
             else:
-                why = f"Point {point.point_id}, whose request this one repeats, has no result."
-                self._end(twin, status=PointStatus.CANCELLED, error_message=why)
-        return len(twins)
+                self._jobs.trouble(now)
+            asked = error.retry_after_s
+            wait = jitter + 0.5 if asked is None else asked
+            self._gate.refused(now, wait, self._dice.random())
+            jitter = 0.0
+        else:
+            self._jobs.trouble(now)
+            self._gate.unreached(now, self._dice.random())
+        return jitter if tries < self._settings.tries else None
 
-    def _end(self, point: Point, **changes: Any) -> None:
-        kind: EventKind = "done" if changes["status"] == PointStatus.COMPLETED else "ended"
-        self._journal.record(kind, point.point_id, self._clock.utc(), **changes)
+    def put_back(self, purchase: Purchase, wait_s: float) -> None:
+        """Take that it is planned again, to be sent after so many seconds."""
+        at = self._clock.now() + wait_s
+        heapq.heappush(self._later, (at, next(self._order), purchase.point))
+
+    def troubled(self, error: Exception) -> None:
+        """Take a passing failure of a question."""
+        if isinstance(error, DecartSDKError) and error.status == 429:
+            shared_turns(self._clock).refused()
+        self._jobs.trouble(self._clock.now())
+
+    def _answered(self, point: Point) -> None:
+        route = self._in_window.pop(point.point_id, None)
+        if route is not None:
+            self._on_their_way[route] -= 1
+            self._bytes -= _upload_bytes(point)
+            self._wake.set()
+
+    def _learned(self, kind: tuple[str, int], seconds: float) -> None:
+        self._lasted[kind].append(seconds)
+
+    async def _about_the_past(self, what: Callable[[], None]) -> None:
+        # the habit of jobs is worth little, and no run ends because of it
+        with contextlib.suppress(StoreError):
+            await asyncio.to_thread(what)
+
+    def _recall(self) -> None:
+        """Begin with what the runs before have seen; blocking."""
+        if self._index is not None:
+            for kind, seconds in self._index.durations().items():
+                self._durations.learn(kind, *seconds)
+
+    def _remember(self) -> None:
+        """Leave to the runs to come what this one has seen; blocking."""
+        lasted, self._lasted = self._lasted, defaultdict(list)
+        if self._index is not None:
+            for (model, bucket), seconds in lasted.items():
+                self._index.learn(model, bucket, *seconds[-REMEMBERED:])
+
+    # -- ending --------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None], *, calm: bool) -> None:
+        """Begin a task; a calm one is not about to buy and may be left at any time."""
+        task = asyncio.create_task(work)
+        self._tasks[task] = calm
+        task.add_done_callback(self._ended_task)
+
+    def _ended_task(self, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
+        self._wake.set()
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, (LeaseError, StoreError)) or self._broken is None:
+            self._broken = error if isinstance(error, Exception) else self._broken
+
+    async def _rest(self, seconds: float | None) -> None:
+        """Wait until something has changed, or for some time."""
+        if seconds is None:
+            await self._wake.wait()
+            return
+        waits = {
+            asyncio.create_task(self._wake.wait()),
+            asyncio.create_task(self._clock.sleep(seconds)),
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _let_go(self) -> None:
+        """Leave the jobs at the service; wait a little for requests that are on their way."""
+        began = self._clock.now()
+        while self._in_window and self._clock.now() - began < self._settings.detach_s:
+            self._wake.clear()
+            await self._rest(self._settings.detach_s - (self._clock.now() - began))
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- twins ---------------------------------------------------------------------------------
+
+    def _share_end(self, point_id: str) -> None:
+        if point_id in self._twins:
+            self._share(point_id, self._journal.row(point_id)["status"])
+
+    def _share(self, original: str, status: str, standing: Mapping[str, str] | None = None) -> None:
+        """Give the twins of a point that has ended their end."""
+        if status not in _ENDED:
+            return
+        for twin in self._twins[original]:
+            point_id = twin.point_id
+            known = standing[point_id] if standing else self._journal.row(point_id)["status"]
+            if known != PointStatus.PLANNED:
+                continue
+            if status == PointStatus.COMPLETED:
+                row = self._journal.row(original)
+                taken = {name: row.get(name) for name in SHARED}
+                done = {"status": PointStatus.COMPLETED, "cached": True, "cost": 0.0}
+                self._journal.note("stored", point_id, **taken | done)
+            else:
+                why = f"Point {original}, whose request this one repeats, has no result."
+                none = {"status": PointStatus.CANCELLED, "error_message": why}
+                self._journal.note("ended", point_id, **none)
 
 
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):  # what is left of a failed download is in nobody's way
-        path.unlink(missing_ok=True)
-
-
-def check_limits(concurrency: int, image_route: str) -> None:
-    """Refuse settings of a run that cannot be, before anything is opened.
-
-    Raises
-    ------
-    InvalidInputError
-        Naming the argument.
-    """
-    if type(concurrency) is not int or not 1 <= concurrency <= MAX_CONCURRENCY:
-        raise InvalidInputError(
-            f"concurrency must be a whole number from 1 to {MAX_CONCURRENCY}, not {concurrency!r}.",
-            field="concurrency",
-        )
-    if image_route not in ("direct", "queue"):
-        raise InvalidInputError(
-            f'image_route must be "direct" or "queue", not {image_route!r:.60}.',
-            field="image_route",
-        )
+def _upload_bytes(point: Point) -> int:
+    return sum(i.prepared.size_bytes for i in point.files.values() if i.prepared is not None)

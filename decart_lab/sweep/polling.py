@@ -1,41 +1,94 @@
-"""How often the status of a job is asked: pure arithmetic, no clock and no network.
+"""How a job is asked after until it ends: the rules, as numbers and one small tracker per job.
 
-The vendor's SDKs ask after 0.5 s and then every 1.5 s; its documentation advises 2 s or more by
-hand (wire contract, section 5). The longer a job has run, the less a second matters.
+What belongs here: what each answer means for the next poll. When jobs usually end is
+:mod:`decart_lab.sweep.durations`'; waiting one's turn is :mod:`decart_lab.sweep.turns`'.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-FIRST_S: Final = 0.5
-SHORTEST_S: Final = 1.5
-LONGEST_S: Final = 15.0
-SHARE: Final = 0.06
-"""A poll may see the end late by this share of the job's time."""
+from ..contract.states import JobStatus
 
-DEADLINE_S: Final = 660.0
-"""The service fails a job after 600 s; a minute more allows for clocks and queues."""
+LONGEST_S: Final = 15.0
+DEADLINE_S: Final = 2700.0
+"""So long a job is asked after without a break; then it is left as it is, to be taken up again."""
 
 MISSES: Final = 3
 """So often in a row may the service say that it does not know the job before it is lost."""
 
+MISS_S: Final = (2.0, 8.0)
+"""Waits between such answers: long enough for a service that is being restarted."""
 
-def next_delay_s(polls: int, elapsed_s: float) -> float:
-    """Return how long to wait before the next poll.
+STRANGE_GROWTH: Final = 1.6
+"""A word that the contract does not know is polled on, ever more slowly."""
 
-    Parameters
+
+@dataclass(slots=True)
+class Follow:
+    """One job while it is asked after.
+
+    Attributes
     ----------
     polls : int
-        How many were made already.
-    elapsed_s : float
-        Seconds since the job was accepted.
-
-    Examples
-    --------
-    >>> [next_delay_s(polls, s) for polls, s in ((0, 0.0), (3, 10.0), (40, 100.0), (90, 500.0))]
-    [0.5, 1.5, 6.0, 15.0]
+        How many answers and failures there were.
+    misses : int
+        How many times in a row the service did not know the job.
+    strange : int
+        How many times in a row it said a word we do not know.
+    failures : int
+        How many polls in a row failed.
     """
-    if polls == 0:
-        return FIRST_S
-    return min(LONGEST_S, max(SHORTEST_S, SHARE * elapsed_s))
+
+    polls: int = 0
+    misses: int = 0
+    strange: int = 0
+    failures: int = 0
+
+    def answered(self, status: str) -> None:
+        """Take an answer about the job."""
+        self.polls += 1
+        self.misses = self.failures = 0
+        self.strange = 0 if status in tuple(JobStatus) else self.strange + 1
+
+    def missed(self) -> bool:
+        """Take "not known"; return whether the job is lost."""
+        self.polls += 1
+        self.misses += 1
+        return self.misses >= MISSES
+
+    def failed(self) -> None:
+        """Take a poll that failed; it says nothing about the job."""
+        self.polls += 1
+        self.failures += 1
+
+    def delay_s(self, usual_s: float, retry_after_s: float | None = None) -> float:
+        """Return how long to wait before the next poll.
+
+        Parameters
+        ----------
+        usual_s : float
+            What the remembered durations advise.
+        retry_after_s : float, optional
+            What the service asked for.
+
+        Examples
+        --------
+        >>> Follow().delay_s(0.4)
+        0.4
+        >>> Follow(misses=1).delay_s(0.4), Follow(failures=3).delay_s(0.4)
+        (2.0, 2.0)
+        >>> Follow(strange=30).delay_s(0.4)
+        15.0
+        """
+        delay = usual_s
+        if self.misses:
+            delay = max(delay, MISS_S[min(self.misses, len(MISS_S)) - 1])
+        if self.failures:
+            delay = max(delay, min(LONGEST_S, 0.25 * 2.0 ** min(self.failures, 10)))
+        if self.strange:
+            delay = min(LONGEST_S, max(delay, STRANGE_GROWTH ** min(self.strange, 10)))
+        if retry_after_s is not None:
+            delay = max(delay, min(retry_after_s, 900.0))
+        return delay

@@ -1,23 +1,25 @@
-"""One point while it is being bought: its phase, its stopwatch, and its lines in the journal.
+"""One point while it is being bought: its phase, its stopwatch, its evidence and its facts.
 
-The routes drive it and the engine reads from it what went wrong and where.
+The steps of buying drive it (:mod:`decart_lab.sweep.buying`); the journal gets from it what is
+worth keeping.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .._clock import Clock
-from ..contract.states import PointStatus
-from ._memory import EventKind, Journal
 from .plan import Point
+
+if TYPE_CHECKING:
+    from .journal import Attempt
 
 Phase = Literal["prepare", "upload", "submit", "poll", "download", "store"]
 
 
 class Purchase:
-    """What a route needs to buy one point, and what it leaves behind.
+    """What is needed to buy one point, and what it leaves behind.
 
     Parameters
     ----------
@@ -25,22 +27,19 @@ class Purchase:
         What to buy.
     target : Path
         Where the result is downloaded to.
-    journal : Journal
-        The run's record.
     clock : Clock
         The time.
     """
 
-    def __init__(self, point: Point, target: Path, journal: Journal, clock: Clock) -> None:
+    def __init__(self, point: Point, target: Path, clock: Clock) -> None:
         self.point = point
         self.target = target
         self.phase: Phase = "prepare"
-        self.job_id: str | None = None
-        self.polls = 0
-        self._journal = journal
+        self.attempt: Attempt | None = None
+        self.sent = False
+        self.facts: dict[str, Any] = {}
         self._clock = clock
-        self._started = clock.now()
-        self._lap = self._started
+        self._started = self._lap = clock.now()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -48,9 +47,13 @@ class Purchase:
         files = {name: item.prepared for name, item in self.point.files.items()}
         return {"model": self.point.spec, **self.point.fields, **files}
 
-    def record(self, kind: EventKind, **changes: Any) -> None:
-        """Write a line into the journal."""
-        self._journal.record(kind, self.point.point_id, self._clock.utc(), **changes)
+    @property
+    def kind(self) -> tuple[str, int]:
+        """Jobs that last alike: the model, and the clip's length within a factor of 1.4."""
+        data = self.point.files.get("data")
+        seconds = (data.duration_s if data else None) or 0.0
+        model = self.point.spec.canonical if self.point.spec else self.point.model
+        return model, bucket(seconds)
 
     def lap(self) -> float:
         """Return the seconds since the last lap, and begin another."""
@@ -62,20 +65,28 @@ class Purchase:
         """Return the seconds since the purchase began."""
         return self._clock.now() - self._started
 
-    def begin(self) -> None:
-        """Note the intent to buy; after this the request may reach the service."""
-        self.phase = "upload"
-        self.lap()
-        self.record(
-            "intent",
-            status=PointStatus.SUBMITTING,
-            attempt=1,
-            submitted_at=self._clock.utc(),
-            prepare_s=sum(item.prepare_s for item in self.point.files.values()),
-        )
+    def take_facts(self, **more: Any) -> dict[str, Any]:
+        """Return the facts gathered since the last time, and begin again."""
+        facts, self.facts = self.facts | more, {}
+        return facts
 
     def on_upload_progress(self, sent: int, total: int) -> None:
         """Note the moment at which the whole request is on its way."""
-        if sent >= total and self.phase == "upload":
+        if sent >= total and not self.sent:
+            self.sent = True
             self.phase = "submit"
-            self.record("status", upload_s=self.lap())
+            self.facts["upload_s"] = self.lap()
+
+
+def bucket(seconds: float) -> int:
+    """Return which lengths of clips count as alike; 0 for none.
+
+    Examples
+    --------
+    >>> bucket(0.0), bucket(5.0), bucket(5.2), bucket(30.0)
+    (0, 6, 6, 12)
+    """
+    length, number = 1.0, 1
+    while length < seconds:
+        length, number = length * 1.4, number + 1
+    return number if seconds > 0 else 0

@@ -1,7 +1,8 @@
-"""The folder of a run: results by content, thumbnails, and the lock that says what was run.
+"""The folder of a run: inputs and results by content, thumbnails, and what was to be run.
 
-Everything written here can be looked at with a file browser and copied to another machine. Names
-come from hashes and from a closed list of suffixes, never from the service or the user.
+A file gets its last name only when it is whole and synced, and the folder is synced before anybody
+is told. Everything written here can be looked at with a file browser and copied to another machine.
+Names come from hashes and from a closed list of suffixes, never from the service or the user.
 """
 
 from __future__ import annotations
@@ -9,13 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import DecartSDKError, StoreError
+from ..media.sniff import FORMATS, sniff
+from ._crashpoints import here
+from ._schema import sync_folder
+
+if TYPE_CHECKING:
+    from ..media.prepared import PreparedInput
 
 LOCK_NAME: Final = "run.lock.json"
 THUMB_SIZE: Final = 320
@@ -30,19 +40,21 @@ class Stored:
     ----------
     path : Path
         Where it lies.
-    media, thumb : str
-        Paths relative to the folder, with forward slashes; thumb is "" when none could be made.
+    media : str
+        The same relative to the folder, with forward slashes.
     sha256 : str
         Of the bytes.
     size_bytes : int
         How many there are.
+    is_clip : bool
+        Whether it moves.
     """
 
     path: Path
     media: str
-    thumb: str
     sha256: str
     size_bytes: int
+    is_clip: bool = False
 
 
 class Store:
@@ -59,6 +71,9 @@ class Store:
     def __init__(self, folder: Path, root: Path) -> None:
         self.folder = folder
         self.root = root
+        self._kept: dict[str, Path] = {}
+        self._keeping = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
 
     def create(self) -> None:
         """Make the folder, and keep version control out of the root.
@@ -75,35 +90,92 @@ class Store:
             if not ignore.exists():
                 ignore.write_text(IGNORE_ALL, encoding="utf-8")
 
+    def incoming_path(self, name: str) -> Path:
+        """Return where a result of that name is downloaded to, before it has its place."""
+        return self.folder / "media" / "incoming" / name
+
     def incoming(self, name: str) -> Path:
-        """Return where a result of that name may be downloaded to, before it has a hash."""
+        """Return the same, and make the folder; blocking.
+
+        Raises
+        ------
+        StoreError
+            The disk refuses, which is better known before something is bought.
+        """
         with _wrapped("written", self.folder):
-            folder = self.folder / "media" / "incoming"
-            folder.mkdir(parents=True, exist_ok=True)
-        return folder / name
+            (self.folder / "media" / "incoming").mkdir(parents=True, exist_ok=True)
+        return self.incoming_path(name)
 
-    def adopt(self, path: Path) -> Stored:
-        """Move a downloaded result to the place its content gives it, and make its thumbnail.
+    def adopt(self, path: Path, sha256: str | None = None) -> Stored:
+        """Move a downloaded, synced result to the place its content gives it.
 
-        Blocking. The same content downloaded twice is stored once.
+        Blocking. The same content downloaded twice is stored once; one that is in its place
+        already, because a kernel died just then, is left there.
+
+        Parameters
+        ----------
+        sha256 : str, optional
+            Of the bytes, where it was computed while they came in.
 
         Raises
         ------
         StoreError
             The disk refused.
         """
-        from ..media.sniff import sniff
-
         with _wrapped("written", self.folder):
-            sha256, head, size = _digest(path)
-            found = sniff(head)
-            suffix = found.suffix if found else ""
-            relative = f"media/{sha256[:2]}/{sha256}{suffix}"
-            target = self.folder / relative
+            with path.open("rb") as file:
+                found = sniff(file.read(64))
+            sha256 = sha256 or digest_of(path)
+            target = self.folder / media_name(sha256, found.suffix if found else "")
+            size = path.stat().st_size
             target.parent.mkdir(parents=True, exist_ok=True)
+            here("rename.before")
             path.replace(target)
-        thumb = self._thumb(target, sha256, is_clip=found is not None and found.kind == "video")
-        return Stored(target, relative, thumb, sha256, size)
+            here("rename.after")
+            sync_folder(target.parent)
+            sync_folder(target.parent.parent)
+            here("sync.after")
+        is_clip = found is not None and found.kind == "video"
+        return Stored(target, target.relative_to(self.folder).as_posix(), sha256, size, is_clip)
+
+    def held(self, sha256: str) -> Path | None:
+        """Return a result that is in its place by its hash; its bytes are looked at."""
+        for path in sorted((self.folder / "media" / sha256[:2]).glob(f"{sha256}.*")):
+            if digest_of(path) == sha256:
+                return path
+        return None
+
+    def keep_input(self, item: PreparedInput) -> Path:
+        """Copy what is sent into the run's folder, once, so that the folder alone can go on.
+
+        A copy and not a link: a link would change with the original.
+
+        Raises
+        ------
+        StoreError
+            The disk refused.
+        InvalidInputError
+            The file is not what it was when it was checked.
+        """
+        sha256 = item.sha256
+        kept = self._kept.get(sha256)
+        if kept is not None:
+            return kept
+        target = self.folder / "inputs" / f"{sha256}{_suffix(item)}"
+        with self._keeping, _wrapped("written", self.folder):
+            if not target.exists():
+                here("input.before")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                part = target.with_name(f".{sha256}.{os.getpid()}.part")
+                with item.open() as source, part.open("wb") as file:
+                    shutil.copyfileobj(source, file, 1 << 20)
+                    file.flush()
+                    os.fsync(file.fileno())
+                part.replace(target)
+                sync_folder(target.parent)
+                here("input.after")
+        self._kept[sha256] = target
+        return target
 
     def write_lock(self, content: Mapping[str, Any]) -> None:
         """Write what is being run, so that the folder explains itself."""
@@ -113,31 +185,68 @@ class Store:
             part.write_text(text + "\n", encoding="utf-8")
             part.replace(self.folder / LOCK_NAME)
 
-    def _thumb(self, path: Path, sha256: str, *, is_clip: bool) -> str:
+    # -- thumbnails ----------------------------------------------------------------------------
+
+    def thumb_later(self, stored: Stored, made: Callable[[str], object]) -> None:
+        """Make the thumbnail of a result in a thread of its own, and tell its name then.
+
+        Nobody waits for it: the result is what was paid for, with or without a picture of it.
+        """
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="decart-lab-thumbs")
+
+        def work() -> None:
+            thumb = self.make_thumb(stored.path, stored.sha256, is_clip=stored.is_clip)
+            if thumb:
+                made(thumb)
+
+        self._pool.submit(work)
+
+    def finish_thumbs(self) -> None:
+        """Wait until the thumbnails that were asked for are made; blocking."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=True)
+
+    def make_thumb(self, path: Path, sha256: str, *, is_clip: bool) -> str:
+        """Make a thumbnail; return its path relative to the folder, "" when there can be none."""
         from ..media.image import thumbnail
         from ..media.video import poster
 
         relative = f"thumbs/{sha256}.webp"
+        if (self.folder / relative).exists():
+            return relative
         try:
             content = thumbnail(poster(path) if is_clip else path, THUMB_SIZE)
+            with _wrapped("written", self.folder):
+                part = self.folder / f"{relative}.{os.getpid()}.part"
+                part.parent.mkdir(parents=True, exist_ok=True)
+                part.write_bytes(content)
+                part.replace(self.folder / relative)
         except DecartSDKError:
-            return ""  # the result is what was paid for, with or without a picture of it
-        with _wrapped("written", self.folder):
-            part = self.folder / f"{relative}.{os.getpid()}.part"
-            part.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(content)
-            part.replace(self.folder / relative)
+            return ""
         return relative
 
 
-def _digest(path: Path) -> tuple[str, bytes, int]:
-    digest, head, size = hashlib.sha256(), b"", 0
+def media_name(sha256: str, suffix: str) -> str:
+    """Return where content lies, relative to the folder.
+
+    Examples
+    --------
+    >>> media_name("ab12", ".png")
+    'media/ab/ab12.png'
+    """
+    return f"media/{sha256[:2]}/{sha256}{suffix}"
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            head = head or block[:64]
-            digest.update(block)
-            size += len(block)
-    return digest.hexdigest(), head, size
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _suffix(item: PreparedInput) -> str:
+    return next((row.suffix for row in FORMATS if row.name == item.probe.format), "")
 
 
 @contextmanager

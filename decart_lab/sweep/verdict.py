@@ -1,26 +1,24 @@
 """What a failure means for the point it happened to: pure, and cautious with money.
 
-The question is always whether the service may have taken the paid request. Where that is not
-known the point is in doubt, and nothing here or elsewhere sends it again unasked.
+The question is always whether the service may have taken the paid request. It is answered by
+evidence: what was handed to the network, whether an answer began, and what a well-formed answer
+says. Where it is not known the point is in doubt, and nothing here or elsewhere sends it again
+unasked.
 """
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any, Final
 
 from ..contract.states import PointStatus
 from ..errors import (
     AuthError,
     CreditsError,
-    DeadlineError,
     DecartSDKError,
     InvalidInputError,
-    JobLostError,
+    ModerationError,
     NetworkError,
-    NotFoundError,
-    RateLimitError,
-    RejectedError,
-    ServerError,
     StoreError,
 )
 from .purchase import Phase
@@ -28,43 +26,83 @@ from .purchase import Phase
 MAX_MESSAGE: Final = 500
 
 
-def verdict(error: Exception, phase: Phase) -> PointStatus:
-    """Return where a point stands after an error.
+class Fate(StrEnum):
+    """What became of a paid request that failed, as far as can be proved."""
+
+    NEVER_SENT = "never sent"
+    """The last byte of it was never handed to the network: it may be sent again."""
+    REFUSED = "refused"
+    """The service says that it did not take it, for now: it may be sent again later."""
+    REJECTED = "rejected"
+    """The service says no to this very request: the same one would fail again."""
+    PAUSED = "paused"
+    """The service says no to the account: nothing is to be sent until that is mended."""
+    UNKNOWN = "unknown"
+    """It may have been taken: it is never sent again by itself."""
+    BROKEN = "broken"
+    """It could not be made, here: an input is gone or the disk refuses. Nothing was sent."""
+
+
+_REJECTED: Final = frozenset({400, 404, 405, 410, 411, 413, 414, 415, 422, 431, 501})
+_REDIRECTS: Final = range(300, 400)
+
+
+def fate(error: Exception, *, sent: bool = False) -> Fate:
+    """Return what became of a paid request.
 
     Parameters
     ----------
     error : Exception
-        What was raised.
-    phase : str
-        What was being done.
+        What submitting it raised.
+    sent : bool
+        Whether all of it had been handed to the network, as the upload's progress saw it; errors
+        of the network know it themselves.
 
     Examples
     --------
-    >>> verdict(NetworkError("The line went dead.", sent="all"), "submit").value
-    'in_doubt'
-    >>> verdict(NetworkError("No route.", sent="none"), "upload").value
-    'failed'
+    >>> fate(NetworkError("The line went dead.", sent="all")).value
+    'unknown'
+    >>> fate(NetworkError("The line went dead.", sent="partial")).value
+    'never sent'
+    >>> from decart_lab.errors import ServerError
+    >>> fate(ServerError("No.", status=503)).value, fate(
+    ...     ServerError("No.", status=503, retry_after_s=2.0)).value
+    ('unknown', 'refused')
     """
-    if phase == "poll":
-        lost = isinstance(error, (JobLostError, DeadlineError))
-        return PointStatus.LOST if lost else PointStatus.FAILED
-    if phase not in ("upload", "submit"):
-        return PointStatus.FAILED
-    match error:
-        case InvalidInputError() | RateLimitError() | StoreError():
-            return PointStatus.FAILED
-        case RejectedError() | AuthError() | NotFoundError():
-            return PointStatus.REJECTED
-        case NetworkError(sent="none" | "partial", response_started=False):
-            return PointStatus.FAILED
-        case ServerError(status=503, retry_after_s=float() | int()):
-            return PointStatus.FAILED  # the service says that it did not take the request
-    return PointStatus.IN_DOUBT
+    if not isinstance(error, DecartSDKError):
+        return Fate.UNKNOWN  # a bug of ours, at a moment that nobody can tell
+    if isinstance(error, NetworkError):
+        unsent = error.sent != "all" and not error.response_started
+        return Fate.NEVER_SENT if unsent else Fate.UNKNOWN
+    status = error.status
+    if status is None:
+        # errors without an answer and without the network are raised before a byte is sent
+        local = isinstance(error, (InvalidInputError, StoreError)) and not sent
+        return Fate.BROKEN if local else Fate.UNKNOWN
+    if status in (408, 429) or (status == 503 and error.retry_after_s is not None):
+        return Fate.REFUSED
+    if isinstance(error, ModerationError):
+        return Fate.REJECTED
+    if status in (401, 403) or isinstance(error, CreditsError):
+        return Fate.PAUSED
+    if status in _REJECTED or status in _REDIRECTS:
+        return Fate.REJECTED
+    return Fate.UNKNOWN
 
 
-def hopeless(error: Exception) -> bool:
-    """Return whether every other point would fail the same way: no valid key, or no credits."""
-    return isinstance(error, CreditsError) or (isinstance(error, AuthError) and error.status == 401)
+def pauses(error: Exception) -> bool:
+    """Return whether an answer is about the account, so that every other request would fail too."""
+    return isinstance(error, AuthError) and error.status in (401, 402, 403)
+
+
+END: Final[dict[Fate, PointStatus]] = {
+    Fate.NEVER_SENT: PointStatus.FAILED,
+    Fate.REFUSED: PointStatus.FAILED,
+    Fate.REJECTED: PointStatus.REJECTED,
+    Fate.UNKNOWN: PointStatus.IN_DOUBT,
+    Fate.BROKEN: PointStatus.FAILED,
+}
+"""Where a point ends with that fate; one that may be sent again, once that was tried enough."""
 
 
 def error_columns(error: Exception, phase: Phase) -> dict[str, Any]:
@@ -72,6 +110,7 @@ def error_columns(error: Exception, phase: Phase) -> dict[str, Any]:
 
     Examples
     --------
+    >>> from decart_lab.errors import RejectedError
     >>> columns = error_columns(RejectedError("No.", hint="Say please.", status=422), "submit")
     >>> columns["error_type"], columns["error_message"]
     ('RejectedError', 'No. Say please.')
@@ -85,3 +124,7 @@ def error_columns(error: Exception, phase: Phase) -> dict[str, Any]:
         "error_message": text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 3] + "...",
         "http_status": error.status if isinstance(error, DecartSDKError) else None,
     }
+
+
+NO_ERROR: Final = dict.fromkeys(("error_phase", "error_type", "error_message", "http_status"))
+"""What a point's error columns hold once it is well again."""

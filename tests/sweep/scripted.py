@@ -29,6 +29,7 @@ class Scripted:
         self.bought: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
         self.prompts: dict[str, str] = {}
+        self.mended: set[str] = set()
         self.active = self.most_active = 0
         self._number = itertools.count()
         self.app = Starlette(
@@ -63,13 +64,13 @@ class Scripted:
 
     async def _generate(self, request: Request) -> Response:
         prompt = await self._prompt(request)
-        return _refusal(prompt) or Response(png(next(self._number)), media_type="image/png")
+        return self._refusal(prompt) or Response(png(next(self._number)), media_type="image/png")
 
     async def _submit(self, request: Request) -> Response:
         prompt = await self._prompt(request)
         job = f"job-{next(self._number)}"
         self.prompts[job] = prompt
-        return _refusal(prompt) or JSONResponse({"job_id": job, "status": "pending"})
+        return self._refusal(prompt) or JSONResponse({"job_id": job, "status": "pending"})
 
     async def _status(self, request: Request) -> Response:
         job = request.path_params["job"]
@@ -82,7 +83,7 @@ class Scripted:
             return PlainTextResponse("not JSON")
         if "job fails" in prompt:
             answer |= {"status": "failed", "error": "the clip was too strange"}
-        elif "never ends" in prompt or asked < 3:
+        elif asked < 3 or ("never ends" in prompt and prompt not in self.mended):
             answer["status"] = ("pending", "processing", "polishing")[min(asked, 2)]
         return JSONResponse(answer)
 
@@ -91,18 +92,19 @@ class Scripted:
             return PlainTextResponse("sorry")
         return Response(self.clip, media_type="video/mp4")
 
-
-def _refusal(prompt: str) -> Response | None:
-    answers = {
-        "refused": (422, {"detail": "moderation: not this"}),
-        "no key": (401, {"detail": "invalid API key"}),
-        "no money": (402, {"detail": "insufficient credits"}),
-        "not allowed": (403, {"detail": "this key may not use the model"}),
-        "breaks": (500, {"detail": "internal error"}),
-    }
-    for word, (status, body) in answers.items():
-        if word in prompt:
-            return JSONResponse(body, status)
-    if "odd answer" in prompt:
-        return JSONResponse({"hello": "world"})
-    return None
+    def _refusal(self, prompt: str) -> Response | None:
+        if prompt in self.mended:
+            return None
+        answers = {
+            "refused": (422, {"detail": "moderation: not this"}),
+            "no key": (401, {"detail": "invalid API key"}),
+            "no money": (402, {"detail": "insufficient credits"}),
+            "not allowed": (403, {"detail": "this key may not use the model"}),
+            "breaks": (500, {"detail": "internal error"}),
+        }
+        for word, (status, body) in answers.items():
+            if word in prompt:
+                return JSONResponse(body, status)
+        if "odd answer" in prompt:
+            return JSONResponse({"hello": "world"})
+        return None

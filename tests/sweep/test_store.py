@@ -31,7 +31,9 @@ def test_a_result_is_moved_to_where_its_content_belongs(store, name, suffix):
         assert stored.media == f"media/{sha256[:2]}/{sha256}{suffix}"
         assert stored.path.read_bytes() == content
         assert not store.incoming("whatever.exe").exists()
-    thumb = open_image(store.folder / stored.thumb)
+    thumb = open_image(
+        store.folder / store.make_thumb(stored.path, sha256, is_clip=suffix == ".mp4")
+    )
     assert max(thumb.size) <= 320
     assert len(list(store.folder.glob("media/*/*"))) == 1
 
@@ -39,7 +41,7 @@ def test_a_result_is_moved_to_where_its_content_belongs(store, name, suffix):
 def test_a_result_that_cannot_be_shown_is_kept_all_the_same(store):
     store.incoming("odd").write_bytes(b"paid for, whatever it is")
     stored = store.adopt(store.incoming("odd"))
-    assert stored.thumb == ""
+    assert store.make_thumb(stored.path, stored.sha256, is_clip=False) == ""
     assert stored.path.read_bytes() == b"paid for, whatever it is"
 
 
