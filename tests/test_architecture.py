@@ -77,7 +77,7 @@ CONFINED: dict[str, set[str]] = {
     "anywidget": {"widgets"},
     "sqlite3": {"emulator/world"}
     | {f"sweep/{name}" for name in ("journal", "index", "lease", "budget", "salvage")}
-    | {f"sweep/{name}" for name in ("_schema", "_moves", "_writer")},
+    | {f"sweep/{name}" for name in ("_schema", "_beginning", "_moves", "_reading", "_writer")},
     "starlette": {"emulator", "proxy"},
     "uvicorn": {"emulator", "proxy"},
     "pandas": {"sweep/table", "realtime/stats", "compare", "metrics", "display", "lab"},

@@ -215,6 +215,22 @@ def tally_of(counts: Mapping[str, int], cost: float, unpriced: int) -> Tally:
     )
 
 
+def joined(one: Mapping[str, Dtype], other: Mapping[str, Dtype]) -> dict[str, Dtype]:
+    """Return the axis columns of two grids together; a type that differs becomes one for both.
+
+    Examples
+    --------
+    >>> joined({"size": "Int64"}, {"size": "Float64", "look": "string"})
+    {'size': 'Float64', 'look': 'string'}
+    """
+    found = dict(one)
+    for name, kind in other.items():
+        old = found.get(name, kind)
+        both: Dtype = "Float64" if {old, kind} <= {"Int64", "Float64"} else "string"
+        found[name] = kind if old == kind else both
+    return found
+
+
 def _encode(value: Any, kind: Dtype | None) -> Any:
     if value is None:
         return None

@@ -10,11 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import sqlite3
-import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final, Self
@@ -24,22 +22,16 @@ from ..contract.states import PointStatus
 from ..errors import StoreError
 from . import budget as money
 from . import lease as leases
-from ._crashpoints import here
+from ._beginning import begin
 from ._moves import Moves
-from ._records import Attempt, Columns, Event, EventKind, Spent, Tally, moment, tally_of
+from ._reading import Reading
+from ._records import Attempt, Columns, Event, EventKind, Spent, Tally, joined
 from ._schema import (
-    APPLICATION_ID,
-    SCHEMA_VERSION,
-    TABLES,
     check,
-    check_content,
-    connect,
-    points_table,
-    sync_folder,
 )
 from ._writer import Work, Writer
 from .lease import BEAT_S, TAKEOVER_AFTER_S, Lease, Moment, Owner
-from .table import INDEX, Dtype
+from .table import Dtype
 
 __all__ = ["Attempt", "Event", "EventKind", "Journal", "Lease", "Owner", "Spent", "Tally"]
 
@@ -48,7 +40,7 @@ WINDOW: Final = 8
 """So many paid requests of a route may be on their way at once, their fate unknown."""
 
 
-class Journal:
+class Journal(Reading):
     """The record of one run; made by :meth:`create` and :meth:`open`.
 
     Attributes
@@ -66,18 +58,10 @@ class Journal:
     """
 
     def __init__(self, folder: Path, *, readonly: bool, clock: Clock, window: int) -> None:
-        self.folder = folder
+        super().__init__(folder / JOURNAL_NAME)
         self.readonly = readonly
-        path = folder / JOURNAL_NAME
-        self._path = path
-        self._reader = connect(path, write=False)
-        self._reading = threading.RLock()
         try:
-            check_content(self._reader, path)
-            with self._wrapped():
-                self.meta: dict[str, Any] = self._meta("meta")
-                self._columns = Columns(self._meta("columns"))
-            self._writer = None if readonly else Writer(path, BEAT_S)
+            self._writer = None if readonly else Writer(self._path, BEAT_S)
         except BaseException:
             self._reader.close()
             raise
@@ -124,45 +108,8 @@ class Journal:
         StoreError
             There is one already, or the folder cannot be written.
         """
-        path = folder / JOURNAL_NAME
-        part = folder / f"{JOURNAL_NAME}.part"
-        found = Columns(columns)
-        moves = Moves(found, clock or RealClock(), window)
-        if path.exists():
-            raise StoreError(
-                f"There is a journal at {path} already.", hint="Open it with decart_lab.open_run."
-            )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            part.unlink(missing_ok=True)
-            db = sqlite3.connect(part, isolation_level=None)
-            try:
-                # Nobody sees it before its last name; it is synced once, as a whole.
-                db.execute("PRAGMA journal_mode=OFF")
-                db.execute("PRAGMA synchronous=OFF")
-                db.executescript(TABLES + points_table(found.sql.values()))
-                db.execute("BEGIN IMMEDIATE")
-                db.executemany(
-                    "INSERT INTO meta VALUES (?, ?)",
-                    (("meta", json.dumps(dict(meta))), ("columns", json.dumps(found.axes))),
-                )
-                money.set_cap(db, budget)
-                moves.join(db, rows)
-                db.execute("COMMIT")
-                db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-                db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            finally:
-                db.close()
-            _sync(part)
-            here("plan.before")
-            part.rename(path)
-            sync_folder(folder)
-            here("plan.after")
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(
-                f"The journal {path} cannot be made: {error}.",
-                hint="Check the disk's space and permissions, or set DECART_LAB_RUNS elsewhere.",
-            ) from error
+        moves = Moves(Columns(columns), clock or RealClock(), window)
+        begin(folder / JOURNAL_NAME, dict(meta), rows, moves, budget)
         return cls(folder, readonly=False, clock=moves.clock, window=window)
 
     @classmethod
@@ -241,11 +188,6 @@ class Journal:
         self._put(lambda db: leases.release(db, lease), "lease").result()
         if self._lease == lease:
             self._lease = None
-
-    def holder(self) -> Owner | None:
-        """Return who has the run, None when nobody living on this machine has."""
-        with self._reading, self._wrapped():
-            return leases.holder(self._reader)
 
     # -- money ---------------------------------------------------------------------------------
 
@@ -441,162 +383,10 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # -- looking -------------------------------------------------------------------------------
-
-    @property
-    def columns(self) -> dict[str, Dtype]:
-        """The axis columns of the run's table."""
-        return self._columns.axes
-
-    @property
-    def run_id(self) -> str:
-        """The run's name."""
-        return str(self.meta.get("run_id", self.folder.name))
-
     @property
     def lease(self) -> Lease | None:
         """The lease this journal took last, None when it holds none."""
         return self._lease
-
-    @property
-    def budget(self) -> float | None:
-        """The cap in USD, None when there is none."""
-        with self._reading, self._wrapped():
-            return money.cap(self._reader)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return every point as it stands, in the order the points joined."""
-        found = self.columns_of()
-        decode = self._columns.decode
-        decoded = [[decode(name, value) for value in values] for name, values in found.items()]
-        return [dict(zip(found, values, strict=True)) for values in zip(*decoded, strict=True)]
-
-    def row(self, point_id: str) -> dict[str, Any]:
-        """Return one point as it stands.
-
-        Raises
-        ------
-        KeyError
-            It is not in the run.
-        """
-        names = list(self._columns)
-        listed = ", ".join(self._columns.sql[name] for name in names)
-        sql = f"SELECT {listed} FROM points WHERE point_id = ?"  # noqa: S608 (our names)
-        found = self._read(sql, point_id)
-        if not found:
-            raise KeyError(point_id)
-        pairs = zip(names, found[0], strict=True)
-        return {INDEX: point_id} | {name: self._columns.decode(name, v) for name, v in pairs}
-
-    def columns_of(self, names: Iterable[str] | None = None) -> dict[str, list[Any]]:
-        """Return columns of the table, every point in the order the points joined.
-
-        Parameters
-        ----------
-        names : iterable of str, optional
-            Which; all by default. ``point_id`` always comes first.
-
-        Returns
-        -------
-        dict of str to list
-            Values as they are kept: times as microseconds since 1970, booleans as 0 and 1.
-        """
-        wanted = [n for n in (self._columns if names is None else names) if n != INDEX]
-        listed = ", ".join([INDEX, *(self._columns.sql[name] for name in wanted)])
-        found: list[list[Any]] = [[] for _ in range(len(wanted) + 1)]
-        # Equal texts of a column become one object: a table repeats itself.
-        same: list[dict[Any, Any]] = [{} for _ in found]
-        with self._reading, self._wrapped():
-            cursor = self._reader.execute(f"SELECT {listed} FROM points ORDER BY n")  # noqa: S608
-            while block := cursor.fetchmany(2_000):
-                for values, seen, column in zip(zip(*block, strict=True), same, found, strict=True):
-                    if len(seen) > 5_000:
-                        column.extend(values)
-                    else:
-                        column.extend(map(seen.setdefault, values, values))
-        return dict(zip([INDEX, *wanted], found, strict=True))
-
-    def events(self, after: int = 0) -> list[Event]:
-        """Return the events so far, those after a position."""
-        lines = self._read(
-            "SELECT seq, at, kind, point_id, changes, attempt FROM events WHERE seq > ? "
-            "ORDER BY seq",
-            after,
-        )
-        return [
-            Event(seq, moment(at), kind, point_id, self._decoded(changes), attempt)
-            for seq, at, kind, point_id, changes, attempt in lines
-        ]
-
-    def attempts(self) -> list[dict[str, Any]]:
-        """Return every try at buying a point, in the order they began.
-
-        Each holds ``point_id``, ``attempt``, ``status``, ``job_id``, ``state``, ``route``, and the
-        columns of the table that are known of it; of one that goes on, as the point says.
-        """
-        lines = self._read(
-            "SELECT point_id, number, status, job_id, state, route, facts FROM attempts ORDER BY id"
-        )
-        return [
-            self._decoded(facts)
-            | {INDEX: point_id, "attempt": number, "status": status, "job_id": job_id}
-            | {"state": state, "route": route}
-            for point_id, number, status, job_id, state, route, facts in lines
-        ]
-
-    def under_way(self) -> list[Attempt]:
-        """Return the attempts that are paid or may be, and have no end: what a runner collects.
-
-        Those in doubt are not among them: no id leads to them.
-        """
-        lines = self._read(
-            "SELECT a.id, a.point_id, a.number, a.route, a.state, a.job_id FROM attempts a "
-            "JOIN points p ON p.point_id = a.point_id WHERE a.state IN ('acked', 'done') "
-            """OR (a.state = 'lost' AND p."status" IN ('pending', 'processing')) ORDER BY a.id"""
-        )
-        return [Attempt(*line) for line in lines]
-
-    def attempt_of(self, point_id: str) -> Attempt | None:
-        """Return the last try at buying a point, None when there was none."""
-        lines = self._read(
-            "SELECT id, point_id, number, route, state, job_id FROM attempts "
-            "WHERE point_id = ? ORDER BY number DESC LIMIT 1",
-            point_id,
-        )
-        return Attempt(*lines[0]) if lines else None
-
-    def tally(self) -> Tally:
-        """Count the points by where they stand."""
-        lines = self._read(
-            'SELECT "status", count(*), sum("cost"), sum("cost" IS NULL) FROM points '
-            'GROUP BY "status"'
-        )
-        counts = {status: count for status, count, _, _ in lines}
-        completed = [line for line in lines if line[0] == PointStatus.COMPLETED]
-        cost, unpriced = (completed[0][2] or 0.0, completed[0][3]) if completed else (0.0, 0)
-        return tally_of(counts, cost, unpriced)
-
-    def spent(self) -> Spent:
-        """Return where the money is."""
-        with self._reading, self._wrapped():
-            return money.spent(self._reader)
-
-    def rebuild(self) -> list[dict[str, Any]]:
-        """Work the points out from the events alone; equal to :meth:`rows` unless we have a bug."""
-        points: dict[str, dict[str, Any]] = {}
-        for event in self.events():
-            if event.kind == "planned":
-                points[event.point_id] = {INDEX: event.point_id} | dict.fromkeys(self._columns)
-            if event.point_id:
-                known = {k: v for k, v in event.changes.items() if k in self._columns.dtypes}
-                points[event.point_id] |= known
-        return list(points.values())
-
-    def backup(self, path: Path) -> None:
-        """Write a whole copy of the file to a path, also while a run goes on. Blocking."""
-        with self._reading, self._wrapped(), contextlib.closing(sqlite3.connect(path)) as copy:
-            self._reader.backup(copy)
-            copy.execute("PRAGMA journal_mode=DELETE")
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -634,52 +424,8 @@ class Journal:
         if failed is not None:
             raise failed
 
-    def _read(self, sql: str, *values: Any) -> Sequence[Any]:
-        with self._reading, self._wrapped():
-            return self._reader.execute(sql, values).fetchall()
-
-    def _meta(self, key: str) -> dict[str, Any]:
-        ((text,),) = self._reader.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchall()
-        found: dict[str, Any] = json.loads(text)
-        return found
-
-    def _decoded(self, text: str) -> dict[str, Any]:
-        return {name: self._columns.decode(name, v) for name, v in json.loads(text).items()}
-
-    @contextlib.contextmanager
-    def _wrapped(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, ValueError) as error:
-            raise StoreError(
-                f"The journal {self._path} cannot be read: {error}.",
-                hint="If it is damaged, decart_lab.sweep.salvage.salvage(folder) copies what can "
-                "be read.",
-            ) from error
-
-
-def joined(one: Mapping[str, Dtype], other: Mapping[str, Dtype]) -> dict[str, Dtype]:
-    """Return the axis columns of two grids together; a type that differs becomes one for both.
-
-    Examples
-    --------
-    >>> joined({"size": "Int64"}, {"size": "Float64", "look": "string"})
-    {'size': 'Float64', 'look': 'string'}
-    """
-    found = dict(one)
-    for name, kind in other.items():
-        old = found.get(name, kind)
-        both: Dtype = "Float64" if {old, kind} <= {"Int64", "Float64"} else "string"
-        found[name] = kind if old == kind else both
-    return found
-
 
 def _close(writer: Writer | None, reader: sqlite3.Connection) -> None:
     if writer is not None:
         writer.close()
     reader.close()
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from decart_lab._clock import ManualClock
 from decart_lab.errors import BudgetError, LeaseError, StoreError
+from decart_lab.sweep._records import joined
 from decart_lab.sweep._schema import WAL_SINCE, journal_mode, why_not_local
-from decart_lab.sweep.journal import JOURNAL_NAME, Journal, joined
+from decart_lab.sweep.journal import JOURNAL_NAME, Journal
 from decart_lab.sweep.lease import Owner
 
 from .journals import PRICE, buy, held, planned, row
