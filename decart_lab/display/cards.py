@@ -18,7 +18,7 @@ from ..errors import DecartSDKError
 from .html import DASH, Html, card, clean, el, facts, join, missing, money, plural, seconds
 from .tiles import Tile
 
-_MARKS: Final[dict[str, tuple[str, str]]] = {
+MARKS: Final[dict[str, tuple[str, str]]] = {
     "completed": ("●", "good"),
     "failed": ("✕", "bad"),
     "rejected": ("⊘", "bad"),
@@ -42,13 +42,13 @@ SIMULATED: Final = "simulated by the emulator"
 
 def status_mark(status: str) -> Html:
     """Return the shape of a status; the word stands beside it."""
-    shape, tone = _MARKS.get(status, ("·", "quiet"))
+    shape, tone = MARKS.get(status, ("·", "quiet"))
     return el("span", shape, class_=f"dl-mark dl-{tone}", aria_hidden="true")
 
 
 def status_counts(counts: Mapping[str, int]) -> list[Html]:
     """Return counts by status, each with its shape and word."""
-    order = [*_MARKS, *(status for status in counts if status not in _MARKS)]
+    order = [*MARKS, *(status for status in counts if status not in MARKS)]
     return [
         el("span", status_mark(status), f" {counts[status]:,} {status.replace('_', ' ')}")
         for status in order
@@ -99,7 +99,7 @@ def total_words(tiles: Sequence[Tile]) -> str:
 
 
 def _count_words(counts: Mapping[str, int]) -> list[str]:
-    return [f"{counts[name]:,} {name.replace('_', ' ')}" for name in _MARKS if counts.get(name)]
+    return [f"{counts[name]:,} {name.replace('_', ' ')}" for name in MARKS if counts.get(name)]
 
 
 def _simulated(flags: Iterable[bool | None]) -> list[Html]:
