@@ -251,9 +251,8 @@ def _series(values: Sequence[Any], kind: Dtype, index: pd.Index[Any]) -> pd.Seri
     import pandas as pd
 
     if kind == "string":
-        # A text that is in many rows is held once: what is read from a file comes as copies.
-        held: dict[str, str] = {}
-        values = [text and held.setdefault(text, text) for text in map(label, values)]
+        if not set(map(type, values)) <= {str, type(None)}:
+            values = [label(value) for value in values]
     elif kind == "datetime" and any(type(value) is int for value in values):
         import numpy as np
 
