@@ -281,6 +281,22 @@ class Moves:
         self._set(db, attempt, state, changes)
         return None
 
+    def merge(self, db: sqlite3.Connection, held: Lease, kept: Iterable[tuple[int, str]]) -> None:
+        """Write down job ids that a full disk had kept out of the journal."""
+        for found, job_id in kept:
+            row = db.execute(
+                'SELECT a.point_id, a.number, a.state, p."attempt" FROM attempts a '
+                "JOIN points p USING (point_id) WHERE a.id = ?",
+                (found,),
+            ).fetchone()
+            if row is None or row[2] not in ("intent", "in_doubt"):
+                continue
+            point_id, number, _, last = row
+            if number == last:
+                self.ack(db, held, Attempt(found, point_id, number), job_id, "", {})
+            else:  # it was sent again since: this is another job
+                self._append(db, "evidence", point_id, number, {"late_job_id": job_id})
+
     def recover(self, db: sqlite3.Connection) -> int:
         """Put attempts in doubt whose owner went while they were on their way; return how many."""
         rows = db.execute(

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 
 from .._clock import Clock, RealClock
 from ..contract.states import PointStatus
-from ..errors import StoreError
+from ..errors import LeaseError, StoreError
 from . import budget as money
 from . import lease as leases
 from ._beginning import begin
@@ -31,6 +31,7 @@ from ._schema import (
 )
 from ._writer import Work, Writer
 from .lease import BEAT_S, TAKEOVER_AFTER_S, Lease, Moment, Owner
+from .reserve import Reserve
 from .table import Dtype
 
 __all__ = ["Attempt", "Event", "EventKind", "Journal", "Lease", "Owner", "Spent", "Tally"]
@@ -66,6 +67,7 @@ class Journal(Reading):
             self._reader.close()
             raise
         self._moves = Moves(self._columns, clock, window)
+        self._reserve = Reserve(folder)
         self._lease: Lease | None = None
         self._failed: BaseException | None = None
         # Closes at the latest with the process, so that nothing that was gathered is lost.
@@ -168,11 +170,13 @@ class Journal(Reading):
             before = leases.holder(db)
             taken = leases.take(db, wanted, takeover_after_s, now or Moment.now())
             if taken is not None and (before is None or before.token != wanted.token):
+                self._moves.merge(db, taken, self._reserve.kept())
                 self._moves.recover(db)
             return taken
 
         lease: Lease | None = self._put(work, "lease", "recover").result()
         if lease is not None:
+            self._reserve.prepare()
             self._lease = lease
             self._writing.regularly(lambda db: leases.beat(db, lease, Moment.now()))
         return lease
@@ -252,9 +256,21 @@ class Journal(Reading):
         ------
         LeaseError
             Somebody else has the run; the id is in the journal all the same.
+        StoreError
+            The disk refuses; the id waits in the reserve until the run is acquired again.
         """
         found = dict(facts or {})
-        await self._do(lambda db: self._moves.ack(db, lease, attempt, job_id, raw, found), "ack")
+        future = self._put(
+            lambda db: self._moves.ack(db, lease, attempt, job_id, raw, found), "ack"
+        )
+
+        def keep(done: Future[Any]) -> None:  # before anybody is told, on the journal's thread
+            error = done.exception()
+            if isinstance(error, StoreError) and not isinstance(error, LeaseError):
+                self._reserve.keep(attempt.id, job_id)
+
+        future.add_done_callback(keep)
+        await asyncio.shield(asyncio.wrap_future(future))
 
     async def done(
         self, lease: Lease, attempt: Attempt, facts: Mapping[str, Any] | None = None

@@ -209,6 +209,7 @@ async def test_a_late_answer_to_an_owner_that_lost_the_run_is_attached_to_the_po
     kinds = [(e.kind, e.changes.get("late_job_id")) for e in other.events()]
     assert kinds.count(("evidence", "late-b")) == 1
     assert [a.job_id for a in other.under_way()] == ["late-a"]
+    assert journal._reserve.kept() == []  # what is in the journal needs no other place
     for late in (journal.done(lease, first), journal.stored(lease, first, {"media": "x"})):
         with pytest.raises(LeaseError):
             await late
@@ -373,6 +374,27 @@ async def test_a_full_disk_stops_the_purchase_before_anything_is_sent(tmp_path):
     assert journal.spent().reserved == 0
     journal._writer._db.execute("PRAGMA max_page_count=1000000")
     await buy(journal, lease, "a")  # and goes on when there is space again
+    journal.close()
+
+
+async def test_a_job_id_the_full_disk_refuses_is_there_when_the_run_is_taken_again(tmp_path):
+    journal, lease = held(tmp_path / "r", "a", "b")
+    attempts = [await journal.intent(lease, point, reserve_usd=PRICE) for point in "ab"]
+    db = journal._writer._db
+    db.execute(f"PRAGMA max_page_count={db.execute('PRAGMA page_count').fetchone()[0]}")
+    long = {"error_message": "x" * 100_000}
+    for attempt, job_id in zip(attempts, ("job-a", "job-ß"), strict=True):
+        with pytest.raises(StoreError, match="full"):
+            await journal.ack(lease, attempt, job_id, "{}", long)
+    with Journal.open(tmp_path / "r") as again:
+        taken = again.acquire(takeover_after_s=0)
+        assert taken is not None
+        assert [r["job_id"] for r in again.rows()] == ["job-a", "job-ß"]
+        assert [r["status"] for r in again.rows()] == ["pending", "pending"]
+        assert again.spent().in_doubt == 0
+        again.release(taken)
+        again.acquire()
+        assert [e.kind for e in again.events()].count("ack") == 2
     journal.close()
 
 
