@@ -138,8 +138,8 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``counts`` by status, results first; ``cost`` in USD, ``unpriced``: completed points of unknown price,
-        ``simulated``: True, False, or None while that is not known.
+        ``counts`` by status, results first; ``cost`` in USD; ``unpriced``: completed points of
+        unknown price; ``simulated``: True, False, or None while that is not known.
     """
     counts = Counter(str(row["status"]) for row in rows)
     costs = [cell(row.get("cost"), "money") for row in rows if row["status"] == _COMPLETED]

@@ -168,3 +168,36 @@ def test_hostile_text_in_a_table_is_only_read(table):
     assert HOSTILE in table.inner_text(".dl-space")
     assert table.evaluate("window.hacked") is None
     assert table.query_selector(".dl-space img") is None
+
+
+WATCH = """
+import decart_lab as dl
+from decart_lab.media import samples
+lab = dl.connect("emulator", speed=20)
+run = lab.sweep(model="lucy-image-2", prompt="ink", data=samples.path("coffee.jpg"),
+                seed=list(range(6))).start()
+"""
+PANEL = """
+panel = lab.sweep_panel(prompts=["ink"], inputs=["sample:coffee.jpg"])
+panel
+"""
+
+
+def test_a_run_is_watched_and_a_panel_buys_in_jupyterlab(lab_server, page):
+    name = lab_server.write("widgets.ipynb", WATCH, "run.watch()", PANEL)
+    cells = lab_server.run(page, name)
+    assert [o for cell in cells for o in cell["outputs"] if o["output_type"] == "error"] == []
+    page.wait_for_selector(".dl-watch >> text=Finished")
+    assert page.locator(".dl-watch .dl-space .dl-row:not([hidden])").count() == 6
+    page.locator(".dl-watch .dl-space .dl-row").first.click()
+    page.wait_for_function("document.querySelector('.dl-watch .dl-seen img')?.naturalWidth > 40")
+
+    panel = page.locator(".dl-panel")
+    panel.get_by_label("Prompts").fill("gold\nclay")
+    panel.get_by_label("Seeds").fill("1-2")
+    panel.get_by_role("button", name="Run 4 points").click()
+    panel.get_by_text("Finished").wait_for()
+    panel.get_by_role("button", name="Open the result").click()
+    page.wait_for_function("document.querySelectorAll('.dl-panel figure img').length === 4")
+    assert page.foreign == []
+    assert page.broken == []
