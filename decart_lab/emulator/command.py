@@ -41,6 +41,12 @@ def parser() -> argparse.ArgumentParser:
     add("--capacity", type=int, default=8, help="jobs processed at once (default: 8)")
     add("--seed", type=int, default=0, help="what durations are drawn from (default: 0)")
     add(
+        "--service-times",
+        metavar="lognormal:MEAN:SIGMA",
+        default="",
+        help="how long jobs take, in seconds (default: as models and clips ask for)",
+    )
+    add(
         "--allow-origin",
         action="append",
         default=[],
@@ -88,6 +94,7 @@ def main(argv: Sequence[str]) -> int:
         credits=options.credits,
         capacity=options.capacity,
         seed=options.seed,
+        service_times=options.service_times,
         host=options.host,
         allow_origins=options.allow_origin,
         faults=options.fault,

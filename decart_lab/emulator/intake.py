@@ -113,6 +113,9 @@ def _draw_up(
     input_s = data.duration_s if data is not None and data.kind == "video" else None
     seconds = clip_seconds(model, input_s)
     wait_s, work_s = durations(model, seconds, dice)
+    told_s = parts.settings.service_time(dice)
+    if told_s is not None:
+        wait_s, work_s = 0.0, told_s
     prompt = prompts.effective_prompt(asked.prompt, asked.enhance_prompt, seed)
     now = parts.clock.utc()
     price = price_of(model, asked.resolution, seconds)

@@ -298,6 +298,7 @@ def emulator(
     max_upload_bytes: int = 500_000_000,
     session_limit: int | None = 5,
     render_threads: int = 2,
+    service_times: str = "",
     faults: Iterable[str] = (),
 ) -> Emulator:
     """Decart in a box: a server of the API in this process, with no key and no network.
@@ -331,6 +332,9 @@ def emulator(
         Realtime sessions at once; None for no limit.
     render_threads : int, default 2
         Threads that do media work.
+    service_times : str, optional
+        How long jobs take, such as ``"lognormal:2.0:0.6"``: mean in seconds, and sigma. By default
+        as long as the model and the clip's length ask for.
     faults : iterable of str, optional
         What is to go wrong from the start: ``name`` or ``name:key=value,...``, with the names of
         ``FAULTS`` and the arguments of ``emu.faults.add``.
@@ -364,6 +368,7 @@ def emulator(
         max_upload_bytes=max_upload_bytes,
         session_limit=session_limit,
         render_threads=render_threads,
+        service_times=service_times,
     )
     keys = (api_keys,) if isinstance(api_keys, str) else tuple(api_keys)
     if not all(key.strip() for key in keys):

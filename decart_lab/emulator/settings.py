@@ -6,12 +6,16 @@ Keys are not settings: they are turned into digests at once (see :mod:`.auth`).
 from __future__ import annotations
 
 import math
+import random
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from ..errors import InvalidInputError
 
 Render = Literal["full", "canned"]
+
+_TIMES: Final = re.compile(r"(lognormal:0*[1-9]?\d*\.?\d+:\d*\.?\d+)?\Z")
 
 PLATFORM: Final = "https://platform.decart.ai"
 """Issuer and audience of client tokens, as at the hosted service (wire contract, section 6)."""
@@ -45,6 +49,9 @@ class Settings:
         Realtime sessions at once; None for no limit.
     render_threads : int
         Threads that do media work.
+    service_times : str
+        How long jobs are processed, such as ``lognormal:2.0:0.6`` (mean in seconds, sigma), with
+        no wait before; "" for times made up to look like the service's.
     """
 
     speed: float = 1.0
@@ -56,6 +63,7 @@ class Settings:
     max_upload_bytes: int = 500_000_000
     session_limit: int | None = 5
     render_threads: int = 2
+    service_times: str = ""
 
     def __post_init__(self) -> None:
         _require(self.speed > 0 and math.isfinite(self.speed), "speed", "a number above 0")
@@ -65,8 +73,17 @@ class Settings:
         _require(self.capacity >= 1, "capacity", "at least 1")
         _require(self.max_upload_bytes >= 1, "max_upload_bytes", "at least 1")
         _require(self.render_threads >= 1, "render_threads", "at least 1")
+        wanted = "lognormal:MEAN:SIGMA, such as lognormal:2.0:0.6"
+        _require(_TIMES.match(self.service_times) is not None, "service_times", wanted)
         for origin in self.allow_origins:
             _require("://" in origin, "allow_origins", "origins such as https://example.com")
+
+    def service_time(self, dice: random.Random) -> float | None:
+        """Draw how long a job is processed; None when that is for the model to say."""
+        if not self.service_times:
+            return None
+        mean, sigma = (float(text) for text in self.service_times.split(":")[1:])
+        return dice.lognormvariate(math.log(mean) - sigma**2 / 2, sigma)
 
 
 def _require(holds: bool, field: str, wanted: str) -> None:
