@@ -97,6 +97,13 @@ class Grid:
             factors.append(_factor(name, values, constant=constant))
         return cls(tuple(factors), prompt=prompt)
 
+    @classmethod
+    def single(cls, **keywords: Any) -> Grid:
+        """Make a grid of one point: every value is a constant, lists and braces included."""
+        return cls(
+            tuple(_factor(name, (value,), constant=True) for name, value in keywords.items())
+        )
+
     # -- the algebra ---------------------------------------------------------------------------
 
     def linked(self, *names: str) -> Grid:
@@ -297,12 +304,16 @@ class Grid:
         axes = Scope(self.factors, self.whens, (), self._complete)
         return Drawing.of(axes, self.ops, self.replicates)
 
+    @cached_property
+    def _unset(self) -> dict[str, Any]:
+        return dict.fromkeys(self.names)
+
     def _complete(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return all names with values: those given, None where absent, and the prompt they make.
 
         A part of the axes will do, as filters that look at the prompt look at all it is made of.
         """
-        whole = dict.fromkeys(self.names) | dict(values)
+        whole = {**self._unset, **values}
         if self.prompt is not None and self.prompt.variables.keys() <= values.keys():
             whole["prompt"] = self.prompt.render(values)
         return whole
