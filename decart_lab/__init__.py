@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from .lab.connect import connect
     from .lab.lab import Lab
+    from .lab.opening import open_run
     from .lab.run import Run
     from .lab.sweep import Sweep
     from .media.media import Media
@@ -62,6 +63,7 @@ _WHERE: dict[str, str] = {
     "inputs": ".sweep.axes",
     "models": ".contract.models",
     "noop_logger": "._log",
+    "open_run": ".lab.opening",
     "template": ".sweep.template",
 }
 """Public name: the module that defines it, or "" for a module that is public itself."""
@@ -91,6 +93,7 @@ __all__ = [
     "inputs",
     "models",
     "noop_logger",
+    "open_run",
     "template",
 ]
 

@@ -34,9 +34,16 @@ def _emulator(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _runs(arguments: list[str]) -> int:
+    from .lab.runs_command import main
+
+    return main(arguments)
+
+
 WORDS: dict[str, Word] = {
     "demo": Word("sweep the sample pictures and clip on the emulator; no key, no cost", _demo),
     "emulator": Word("serve the emulator until interrupted", _emulator),
+    "runs": Word("list, show, resume, pack and clear runs", _runs),
 }
 
 

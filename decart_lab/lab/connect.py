@@ -114,6 +114,11 @@ def last_lab() -> Lab | None:
     return None if _current is None or _current.closed else _current
 
 
+def current_lab() -> Lab:
+    """Return the Lab that this kernel connected last, else a new one."""
+    return last_lab() or connect()
+
+
 def _check(target: str | None, api_key: object, proxy: str | None, speed: float | None) -> None:
     if proxy is not None and (target is not None or api_key is not None):
         other = "target" if target is not None else "api_key"

@@ -7,7 +7,6 @@ connect is :mod:`decart_lab.lab.connect`'s.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -20,15 +19,19 @@ from ..api.fetch import Fetcher
 from ..api.queue import DEFAULT_WAIT_S
 from ..contract.models import ModelSpec, resolve_model
 from ..contract.responses import Job
-from ..contract.states import JobStatus
 from ..display import cards
-from ..errors import InvalidInputError, JobFailedError
+from ..errors import InvalidInputError
 from ..media.media import Media
 from .namespaces import LabFiles, LabModels, LabQueue, LabRealtime, LabTokens, relayed
-from .shelf import Shelf, priced
+from .runs import Spending, runs_frame, spending
+from .shelf import Shelf
+from .single import buy_one
 from .sweep import Sweep
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..widgets.sweeppanel import SweepPanel
     from .run import Run
 
 IMAGE_MODEL = "lucy-image-2"
@@ -50,8 +53,8 @@ class Lab:
         Whether requests carry an API key of the user's.
     service : str
         Whom request keys are for: "decart", "emulator", or an origin.
-    runs : Path
-        The folder where results are kept.
+    runs_root : Path
+        The folder where runs are kept.
     queue, tokens, files, models, realtime
         The client's namespaces, blocking.
     last_run : Run or None
@@ -75,8 +78,8 @@ class Lab:
         )
         self.url = client.base_url
         self.service = service
-        self.runs: Path = config.runs_root().absolute()
-        self._shelf = Shelf(self.runs)
+        self.runs_root: Path = config.runs_root().absolute()
+        self._shelf = Shelf(self.runs_root)
         self.queue = LabQueue(client, self._shelf)
         self.tokens = LabTokens(client)
         self.files = LabFiles(client)
@@ -102,9 +105,12 @@ class Lab:
         enhance_prompt: bool | None = None,
         save_to: str | PathLike[str] | None = None,
         on_upload_progress: Callable[[int, int], object] | None = None,
+        new: bool = False,
         **fields: Any,
     ) -> Media:
-        """Make a picture. This buys.
+        """Make a picture, or return the one that an equal call made before. This buys.
+
+        It is a run of one point: written down before it is sent, and kept in a folder of its own.
 
         Parameters
         ----------
@@ -115,7 +121,9 @@ class Lab:
         data : path, bytes, file, URL, picture, array or Media, optional
             The picture to edit.
         save_to : path, optional
-            The file to write; by default it is kept under ``lab.runs``, named after its content.
+            Where to write a copy; it is kept under ``lab.runs_root`` in any case.
+        new : bool, default False
+            Buy it again although it is owned.
         reference_image, seed, resolution, enhance_prompt, on_upload_progress, **fields
             As for ``DecartClient.process``.
 
@@ -132,25 +140,17 @@ class Lab:
             The service refused or failed, or no complete answer came; also of a cause class.
         """
         row = resolve_model(model, "image")  # here, so that a warning names the user's own line
-        target = self._shelf.incoming() if save_to is None else save_to
+        options = {
+            "prompt": prompt,
+            "data": data,
+            "reference_image": reference_image,
+            "seed": seed,
+            "resolution": resolution,
+            "enhance_prompt": enhance_prompt,
+            **fields,
+        }
         progress = relayed(on_upload_progress, "on_upload_progress")
-
-        async def buy() -> Media:
-            return await self._client.process(
-                model=row,
-                prompt=prompt,
-                data=data,
-                reference_image=reference_image,
-                seed=seed,
-                resolution=resolution,
-                enhance_prompt=enhance_prompt,
-                save_to=target,
-                on_upload_progress=progress,
-                **fields,
-            )
-
-        media = engine().run(buy)
-        return self._finished(media, row, prompt, resolution, keep=save_to is None)
+        return buy_one(self, row, options, new=new, save_to=save_to, on_upload=progress)
 
     def edit_video(
         self,
@@ -166,12 +166,13 @@ class Lab:
         timeout_s: float = DEFAULT_WAIT_S,
         on_status_change: Callable[[Job], object] | None = None,
         on_upload_progress: Callable[[int, int], object] | None = None,
+        new: bool = False,
         **fields: Any,
     ) -> Media:
         """Edit or make a clip as a job, and wait for it. This buys.
 
-        An interrupt leaves the job at the service, where it is paid; its id is printed, and
-        ``lab.queue.wait`` and ``lab.queue.result`` collect it.
+        It is a run of one point: an equal call again returns the stored clip, and after an
+        interrupt or a restart it collects the job that was paid.
 
         Parameters
         ----------
@@ -182,9 +183,11 @@ class Lab:
         data : path, bytes, file, URL, picture, array or Media, optional
             The clip to edit, or the picture to animate.
         save_to : path, optional
-            The file to write; by default it is kept under ``lab.runs``, named after its content.
+            Where to write a copy; it is kept under ``lab.runs_root`` in any case.
         timeout_s : float, default 660
-            How long to wait for the job.
+            How long to wait for the job; it goes on without us.
+        new : bool, default False
+            Buy it again although it is owned.
         on_status_change : callable, optional
             Called with the Job after the submission and on each change.
         reference_image, seed, resolution, enhance_prompt, on_upload_progress, **fields
@@ -205,34 +208,25 @@ class Lab:
             A call failed; also of a cause class. Those after the submission carry the job id.
         """
         row = resolve_model(model, "video")  # here, so that a warning names the user's own line
-        tell = relayed(on_status_change, "on_status_change")
-        job = self.queue.submit(
-            model=row,
-            prompt=prompt,
-            data=data,
-            reference_image=reference_image,
-            seed=seed,
-            resolution=resolution,
-            enhance_prompt=enhance_prompt,
-            on_upload_progress=on_upload_progress,
+        options = {
+            "prompt": prompt,
+            "data": data,
+            "reference_image": reference_image,
+            "seed": seed,
+            "resolution": resolution,
+            "enhance_prompt": enhance_prompt,
             **fields,
+        }
+        return buy_one(
+            self,
+            row,
+            options,
+            new=new,
+            save_to=save_to,
+            timeout_s=timeout_s,
+            on_status=relayed(on_status_change, "on_status_change"),
+            on_upload=relayed(on_upload_progress, "on_upload_progress"),
         )
-        if tell is not None:
-            tell(job)
-        try:
-            ended = self.queue.wait(job, timeout_s=timeout_s, on_status_change=on_status_change)
-            if ended.status == JobStatus.FAILED:
-                raise JobFailedError(
-                    f"Job {job.job_id} failed: {ended.error or 'Job failed'}", job_id=job.job_id
-                )
-            media = self.queue.result(job.job_id, save_to=save_to)
-        except KeyboardInterrupt:
-            print(
-                f"Interrupted: job {job.job_id} goes on at the service. "
-                f"Collect it with lab.queue.wait({job.job_id!r}) and lab.queue.result(...)."
-            )
-            raise
-        return self._finished(media, row, prompt, resolution, keep=False)
 
     def sweep(self, **keywords: Any) -> Sweep:
         """Define a sweep over the product of its lists; nothing is sent until it is run.
@@ -256,8 +250,48 @@ class Lab:
         """
         return Sweep(**keywords)._bound_to(self)
 
+    def runs(self) -> pd.DataFrame:
+        """Return the runs under the runs root, the newest first.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Index ``run_id``; ``created_at``, ``state`` (finished, running or unfinished),
+            ``points``, ``completed``, ``in_doubt``, ``without_result``, ``to_buy``, ``cost`` and
+            ``budget`` in USD, ``service``, ``folder``. :func:`decart_lab.open_run` opens one.
+        """
+        return runs_frame(self.runs_root)
+
+    def sweep_panel(self, **fields: Any) -> SweepPanel:
+        """Return a panel to pick models, write prompts, see the cost, run, stop and look.
+
+        Parameters
+        ----------
+        **fields
+            First values: ``models``, ``prompts``, ``variables``, ``inputs``, ``seeds``,
+            ``budget``. Each is an attribute of the panel that a cell can read and set later.
+
+        Returns
+        -------
+        SweepPanel
+            Its ``run`` is the run it began last.
+        """
+        from ..widgets.sweeppanel import SweepPanel
+
+        return SweepPanel(self, **fields)
+
+    def spent(self) -> Spending:
+        """Add up what the runs under the runs root have cost, from their journals.
+
+        Returns
+        -------
+        Spending
+            ``total``, ``reserved``, ``in_doubt``, ``unpriced``, ``simulated`` and ``by_model``.
+        """
+        return spending(self.runs_root)
+
     def close(self) -> None:
-        """Close the connection; what still runs is cut off."""
+        """Close the connection; jobs under way stay at the service, and runs can be resumed."""
         if not self.closed:
             self.closed = True
             engine().run(self._close)
@@ -269,19 +303,6 @@ class Lab:
     def _fetch(self, url: str) -> Path:
         """Fetch a URL input to a file that lasts as long as this Lab; blocking."""
         return engine().run(self._fetcher, url, "data")
-
-    def _finished(
-        self,
-        media: Media,
-        model: ModelSpec,
-        prompt: str | None,
-        resolution: str | None,
-        *,
-        keep: bool,
-    ) -> Media:
-        if keep:
-            media = self._shelf.keep(media)
-        return replace(priced(media, model, resolution), caption=prompt or "")
 
     def _open(self) -> None:
         if self.closed:
@@ -296,7 +317,7 @@ class Lab:
             "simulated": self.simulated,
             "image_model": IMAGE_MODEL,
             "video_model": VIDEO_MODEL,
-            "runs": str(self.runs),
+            "runs": str(self.runs_root),
         }
 
     def __enter__(self) -> Self:

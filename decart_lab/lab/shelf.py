@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
-from math import isnan
 from pathlib import Path
 
-from ..contract.models import ModelSpec
 from ..media.media import Media
-from ..sweep.pricing import estimate
 from ..sweep.store import Store
 
 
@@ -34,9 +31,3 @@ class Shelf:
         """Move a downloaded result to its place and return it from there."""
         stored = self._store.adopt(media.path)
         return replace(media, path=stored.path)
-
-
-def priced(media: Media, model: ModelSpec, resolution: str | None) -> Media:
-    """Return the result with its price by the table, where that is known."""
-    usd = estimate(model, {"resolution": resolution or "720p"}, media.duration_s)
-    return replace(media, cost=None if isnan(usd) else usd)

@@ -6,29 +6,23 @@ What belongs here: the immutable face over :class:`decart_lab.sweep.grid.Grid`, 
 from __future__ import annotations
 
 import contextlib
-import platform
 import sys
 from collections.abc import Callable
 from math import isnan
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .. import config
-from .._clock import RealClock
 from .._engine import engine
 from ..contract.models import REGISTRY, ModelSpec, resolve_model
-from ..contract.prices import PRICE_VERSION
-from ..contract.states import PointStatus
 from ..errors import DecartSDKError, GridError, InvalidInputError
-from ..sweep._memory import Journal
-from ..sweep.engine import CONCURRENCY, Runner, check_limits
 from ..sweep.grid import Grid
-from ..sweep.identity import new_run_id
 from ..sweep.inputs import Input
-from ..sweep.plan import Plan, Point, build_plan
-from ..sweep.routes import ImageRoute
-from ..sweep.store import Store
-from . import folders
+from ..sweep.plan import Plan, build_plan
+from ..sweep.settings import CONCURRENCY, ImageRoute, Settings
+from ..sweep.spending import Cost, check_budget, cost_of, price_range
+from .opening import Terms, begin
 from .run import Run
+from .taking import owned_points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +30,6 @@ if TYPE_CHECKING:
     from .lab import Lab
 
 OnInvalid = Literal["refuse", "row"]
-LOCK_VERSION: Final = 1
 _PACKAGE: Final = __name__.partition(".")[0] + "."
 
 
@@ -77,6 +70,7 @@ class Sweep:
         self._lab: Lab | None = None
         self._held: dict[object, Input] = {}
         self._planned: Plan | None = None
+        self._cost: Cost | None = None
 
     # -- the algebra ---------------------------------------------------------------------------
 
@@ -153,9 +147,12 @@ class Sweep:
         -------
         pandas.DataFrame
             One row per point, index ``point_id``: axes, ``valid``, ``problem`` ("excluded" for a
-            model that does not take the input, "invalid" for anything else), ``reason``, and
-            ``cost_estimate`` in USD, missing where the price is unknown. URL inputs are not
-            fetched, so what they are is only checked by a run. ``print(sweep)`` then sums it up.
+            model that does not take the input, "invalid" for anything else), ``reason``,
+            ``cost_estimate`` in USD, missing where the price is unknown, ``cost_low`` and
+            ``cost_high``, between which it lies, and ``owned``: whether its result is there
+            already and costs nothing. URL inputs are not fetched, so what they are is only checked
+            by a run. ``print(sweep)`` then sums it up, and says how much may be on its way at one
+            moment.
 
         Raises
         ------
@@ -163,28 +160,51 @@ class Sweep:
             More than 100,000 points.
         """
         service = self._lab.service if self._lab is not None else _likely_service()
-        self._planned = build_plan(self._grid, service=service, held=self._held)
-        return self._planned.frame()
+        root = self._lab.runs_root if self._lab is not None else config.runs_root().absolute()
+        plan = build_plan(self._grid, service=service, held=self._held)
+        owned = owned_points(root, plan)
+        self._planned, self._cost = plan, cost_of(plan, owned)
+        frame = plan.frame()
+        ranges = [price_range(point) for point in plan.points]
+        for name, at in (("cost_low", 0), ("cost_high", 2)):
+            frame[name] = [None if isnan(prices[at]) else prices[at] for prices in ranges]
+            frame[name] = frame[name].astype("Float64")
+        frame["owned"] = [point.point_id in owned for point in plan.points]
+        frame["owned"] = frame["owned"].astype("boolean")
+        return frame
 
     def run(
         self,
         *,
+        budget: float | None = None,
         lab: Lab | None = None,
         concurrency: int = CONCURRENCY,
+        new: bool = False,
+        allow_unpriced: bool = False,
         image_route: ImageRoute = "direct",
         on_invalid: OnInvalid = "refuse",
     ) -> Run:
         """Buy the points, showing progress, and return when all have ended. This buys.
 
-        Ctrl-C stops buying and keeps what is paid; ``lab.last_run`` then has the run.
+        An equal sweep attaches to the run it began before, and buys only what is left of it; what
+        other runs own is taken over at no cost. Ctrl-C stops buying and keeps what is paid;
+        ``lab.last_run`` then has the run.
 
         Parameters
         ----------
+        budget : float, optional
+            Cap in USD, exact: what it does not cover is not bought, and has the status
+            "skipped_budget". Without it, a run that may cost more than ``DECART_LAB_CONFIRM_USD``
+            at the hosted API is refused.
         lab : Lab, optional
             Where to buy; by default the lab that made the sweep, else the one connected last,
             else a new connection.
         concurrency : int, default 8
             Points being bought at the same time.
+        new : bool, default False
+            Buy everything again, whatever is owned.
+        allow_unpriced : bool, default False
+            Buy points whose price is not known at the hosted API, or besides a budget.
         image_route : {"direct", "queue"}
             Pictures are answered at once by default; as jobs they can be collected by their id.
         on_invalid : {"refuse", "row"}
@@ -200,17 +220,28 @@ class Sweep:
         ------
         GridError
             Points are not valid, or none can be bought; nothing was bought.
+        BudgetError
+            It may cost more than is spent unasked; the message names the figure to pass.
         """
         run = self.start(
-            lab=lab, concurrency=concurrency, image_route=image_route, on_invalid=on_invalid
+            budget=budget,
+            lab=lab,
+            concurrency=concurrency,
+            new=new,
+            allow_unpriced=allow_unpriced,
+            image_route=image_route,
+            on_invalid=on_invalid,
         )
-        return run.watch()
+        return run.progress()
 
     def start(
         self,
         *,
+        budget: float | None = None,
         lab: Lab | None = None,
         concurrency: int = CONCURRENCY,
+        new: bool = False,
+        allow_unpriced: bool = False,
         image_route: ImageRoute = "direct",
         on_invalid: OnInvalid = "refuse",
     ) -> Run:
@@ -221,7 +252,8 @@ class Sweep:
         Run
             With ``df`` at any time, ``wait()``, ``watch()``, ``stop()``, and ``await run``.
         """
-        check_limits(concurrency, image_route)
+        settings = Settings(concurrency=concurrency, image_route=image_route)
+        budget = check_budget(budget)
         if on_invalid not in ("refuse", "row"):
             raise InvalidInputError(
                 f'on_invalid must be "refuse" or "row", not {on_invalid!r:.60}.',
@@ -237,14 +269,15 @@ class Sweep:
             held=self._held,
         )
         plan.check(allow_invalid=on_invalid == "row")
-        self._planned = plan
-        return _begin(lab, plan, concurrency, image_route)
+        self._planned, self._cost = plan, None
+        return begin(lab, plan, Terms(settings, budget, new, allow_unpriced))
 
     # -- inside --------------------------------------------------------------------------------
 
     def _with(self, grid: Grid) -> Sweep:
         new = object.__new__(Sweep)
-        new._grid, new._lab, new._held, new._planned = grid, self._lab, self._held, None
+        new._grid, new._lab, new._held = grid, self._lab, self._held
+        new._planned = new._cost = None
         return new
 
     def _bound_to(self, lab: Lab) -> Sweep:
@@ -259,62 +292,10 @@ class Sweep:
         except GridError:  # from the user's filter; printing is not the moment to say so
             size = "filtered"
         text = f"<Sweep: {axes or 'one point'}; {size}>"
-        return f"{text}\n{self._planned.summary()}" if self._planned else text
-
-
-def _begin(lab: Lab, plan: Plan, concurrency: int, image_route: ImageRoute) -> Run:
-    clock = RealClock()
-    now = clock.utc()
-    run_id = new_run_id(now)
-    store = Store(lab.runs / run_id, lab.runs)
-    store.create()
-    store.write_lock(
-        {
-            "lock_version": LOCK_VERSION,
-            "run_id": run_id,
-            "created_at": now.isoformat(),
-            "service": plan.service,
-            "image_route": image_route,
-            "versions": {"decart_lab": config.version(), "python": platform.python_version()},
-            "price_version": PRICE_VERSION,
-            "points": [_locked(point) for point in plan.points if point.problem != "excluded"],
-        }
-    )
-    folders.remember(run_id, store.folder)
-    journal = Journal()
-    journal.plan((_row(point, run_id) for point in plan.points if point.problem != "excluded"), now)
-    runner = Runner(
-        lab._client, plan, journal, store, concurrency=concurrency, image_route=image_route
-    )
-    run = Run(run_id, store.folder, plan, journal, runner)
-    lab.last_run = run
-    return run
-
-
-def _row(point: Point, run_id: str) -> dict[str, Any]:
-    row = {**point.row(), "run_id": run_id, "status": PointStatus.PLANNED}
-    if point.problem:
-        row |= {
-            "status": PointStatus.INVALID,
-            "error_phase": "prepare",
-            "error_type": "InvalidInputError",
-            "error_message": point.reason[:500],
-        }
-    return row
-
-
-def _locked(point: Point) -> dict[str, Any]:
-    return {
-        "point_id": point.point_id,
-        "request_key": point.request_key,
-        "replicate": point.replicate,
-        "model": point.model,
-        "model_resolved": point.spec.canonical if point.spec else None,
-        "fields": dict(point.fields),
-        "inputs": {name: item.sha256 for name, item in point.files.items()},
-        "cost_estimate": None if isnan(point.cost_estimate) else point.cost_estimate,
-        "problem": point.reason or None,
-    }
+        if self._planned is None:
+            return text
+        cost = self._cost or cost_of(self._planned)
+        return f"{text}\n{self._planned.summary(cost)}"
 
 
 def _resolve_aliases(lab: Lab, grid: Grid) -> dict[str, str]:
@@ -356,6 +337,6 @@ def _likely_service() -> str:
 
 
 def _current_lab() -> Lab:
-    from .connect import connect, last_lab
+    from .connect import current_lab
 
-    return last_lab() or connect()
+    return current_lab()

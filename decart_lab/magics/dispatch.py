@@ -31,6 +31,8 @@ class DecartMagics(Magics):
         %decart          where am I connected, is there a key, which model is the default
         %decart models   the models, with size, frame rate and price
         %%decart sweep   run the grid that the cell describes in YAML
+        %decart runs     the runs, and opening one of them
+        %decart cost     what they have cost
 
         %decart WORD --help says more of a word.
         """

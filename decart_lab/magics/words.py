@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from . import fault, models, status, sweep
+from . import fault, models, runs, status, sweep
 from ._line import Parser
 
 
@@ -84,6 +84,19 @@ WORDS: Final[dict[str, Word]] = {
             sweep.run,
             sweep.parser,
             cell=True,
+        ),
+        Word(
+            "runs",
+            "The runs, the newest first; or open one of them by its id.",
+            runs.run,
+            runs.parser,
+            values=runs.values,
+        ),
+        Word(
+            "cost",
+            "What the runs have cost: spent, reserved and in doubt, by model.",
+            runs.cost,
+            runs.cost_parser,
         ),
         Word(
             "fault",

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import StoreError
+from .journal import JOURNAL_NAME
 from .lock import INPUTS
 from .store import LOCK_NAME
 
-JOURNAL_NAME: Final = "journal.sqlite"
 FOLDERS: Final = ("media", "thumbs", INPUTS, "raw")
 PART: Final = ".part"
 

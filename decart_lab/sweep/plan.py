@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
-from math import isnan, nan
+from math import nan
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..contract.models import ModelSpec, resolve_model
@@ -29,6 +29,8 @@ from .table import Dtype, label
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from .spending import Cost
 
 MAX_POINTS: Final = 100_000
 """More are not planned at once: their table alone would weigh on the kernel."""
@@ -162,21 +164,11 @@ class Plan:
                 hint="Look at plan() for the reason of each.",
             )
 
-    def cost(self) -> tuple[float, int]:
-        """Return the known cost in USD of the points to be bought, and how many have no price."""
-        prices = [point.cost_estimate for point in self.runnable if point.twin_of is None]
-        known = [price for price in prices if not isnan(price)]
-        return round(sum(known), 6), len(prices) - len(known)
-
-    def summary(self) -> str:
-        """Return what the run would buy, in one sentence or two."""
-        count = len(self.runnable)
-        text = f"{count:,} point{'s' * (count != 1)} to buy"
-        known, unpriced = self.cost()
-        if unpriced:
-            text += f", at least ${known:.2f}: {unpriced:,} of them have no known price."
-        else:
-            text += f", estimated ${known:.2f} at the prices of {PRICE_VERSION}."
+    def summary(self, cost: Cost) -> str:
+        """Return what a run would buy and may cost, in a few sentences."""
+        text = cost.sentence()
+        if cost.at_risk >= 0.005:
+            text += f" At most ${cost.at_risk:.2f} of it is on its way at one moment."
         if excluded := len(self.with_problem("excluded")):
             text += f" {excluded:,} left out because the model does not take the input."
         if invalid := len(self.with_problem("invalid")):

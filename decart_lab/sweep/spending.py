@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Final
 from ..contract.prices import PRICE_VERSION
 from ..errors import BudgetError, InvalidInputError
 from .pricing import estimate
+from .settings import WINDOW
 
 if TYPE_CHECKING:
     from .plan import Plan, Point
-
-WINDOW: Final = 8
-"""So many points of a route may be on their way to the service at once, their fate unknown."""
 
 HOSTED: Final = "decart"
 """The service whose bills are real."""

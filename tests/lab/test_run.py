@@ -88,7 +88,7 @@ def test_a_service_that_goes_wrong_makes_rows_and_no_exception():
         run = lab.sweep(model="lucy-image-2", prompt=prompts, data=CAT).run()
     assert run.df["status"].tolist() == ["completed", "rejected", "in_doubt", "in_doubt"]
     assert run.df["error_message"].notna().tolist() == [False, True, True, True]
-    assert run.attempts["status"].tolist() == run.df["status"].tolist()
+    assert sorted(run.attempts["status"]) == sorted(run.df["status"])
     assert run.simulated is False
 
 
@@ -148,7 +148,7 @@ def test_stopping_buys_nothing_more_and_keeps_what_is_paid():
         stopped = run.stop()
         run.wait()
     counts = run.df["status"].value_counts()
-    assert counts["cancelled"] == stopped > 50
+    assert counts["planned"] == stopped > 50
     assert counts["completed"] == 60 - stopped == scripted.bought["ink"]
 
 
@@ -177,10 +177,10 @@ def test_an_interrupt_stops_buying_says_so_and_goes_on(capsys):
         run = lab.last_run
         run.wait()
     counts = run.df["status"].value_counts()
-    assert counts["cancelled"] > 300
-    assert counts["completed"] == scripted.bought["ink"] == 400 - counts["cancelled"]
-    assert f"Stopped: {counts['cancelled']:,} points not bought" in said
-    assert "lab.last_run" in said
+    assert counts["planned"] > 300
+    assert counts["completed"] == scripted.bought["ink"] == 400 - counts["planned"]
+    assert f"Stopped: {counts['planned']:,} points not bought" in said
+    assert f"run = dl.open_run({str(run.folder)!r})" in said
 
 
 def test_urls_are_fetched_once_when_the_run_begins(emu):
@@ -237,7 +237,7 @@ def test_a_sweep_needs_a_model_and_says_what_it_is(capsys):
     assert len(sweep.when(style="ink", enhance_prompt=[True, False])) == 6
 
 
-def test_two_kernels_may_run_in_one_folder(emu, tmp_path):
+def test_two_kernels_that_begin_an_equal_sweep_share_one_run(emu, tmp_path):
     program = (
         "import decart_lab as dl\n"
         "from decart_lab.media import samples\n"
@@ -252,8 +252,8 @@ def test_two_kernels_may_run_in_one_folder(emu, tmp_path):
     ]
     last = [p.communicate(timeout=60)[0].decode().splitlines()[-1].split() for p in started]
     assert [line[0] for line in last] == ["completed", "completed"]
-    assert last[0][1] != last[1][1]
-    assert all((Path(line[1]) / "run.lock.json").is_file() for line in last)
+    assert last[0][1] == last[1][1]
+    assert len(emu.ledger) == 1
 
 
 def test_the_dataframe_is_plain(lab):
@@ -279,5 +279,5 @@ def test_a_cost_that_nobody_knows_is_not_shown_as_nothing(lab, capsys):
     assert "1 completed, cost unknown" in capsys.readouterr().out
     assert run.df["cost"].isna().all()
     assert "cost unknown" in repr(run)
-    both = lab.sweep(model=["lucy-2.6", "lucy-2.1"], prompt="ink", data=CLIP).run()
+    both = lab.sweep(model=["lucy-2.6", "lucy-2.1"], prompt="ink", data=CLIP).run(new=True)
     assert "1 point of unknown price" in repr(both)

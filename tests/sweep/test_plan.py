@@ -12,6 +12,7 @@ from decart_lab.errors import GridError
 from decart_lab.media import samples
 from decart_lab.sweep.grid import Grid
 from decart_lab.sweep.plan import build_plan
+from decart_lab.sweep.spending import cost_of
 
 CAT, CLIP = samples.path("cat.jpg"), samples.path("clip.mp4")
 
@@ -33,7 +34,7 @@ def test_pairs_of_model_and_input_that_do_not_fit_are_excluded_with_the_reason()
         "lucy-2.1 takes a clip as data; cat.jpg is a picture.",
     ]
     made.check()
-    assert "2 left out" in made.summary()
+    assert "2 left out" in made.summary(cost_of(made))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_estimates_come_from_the_price_table_and_the_length_of_the_clip(keywords
 def test_an_unknown_price_is_nan_and_the_summary_says_so():
     made = plan(model=["lucy-2.1", "lucy-2.6"], prompt="ink", data=CLIP)
     assert isnan(made.points[1].cost_estimate)
-    assert "at least $0.10: 1 of them have no known price" in made.summary()
+    assert "at least $0.10: 1 of them have no known price" in made.summary(cost_of(made))
     frame = made.frame()
     assert frame["cost_estimate"].isna().tolist() == [False, True]
     assert frame["valid"].tolist() == [True, True]
@@ -140,7 +141,7 @@ def test_points_that_would_send_the_same_request_are_bought_once_and_have_rows_o
     assert fourth.twin_of == second.point_id
     assert len({p.point_id for p in made.points}) == 4
     assert made.cost() == (0.04, 0)
-    assert "2 repeat" in made.summary()
+    assert "2 repeat" in made.summary(cost_of(made))
 
 
 def test_replicates_are_different_buys_of_one_request():
