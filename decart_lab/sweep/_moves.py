@@ -40,6 +40,7 @@ class _Try(NamedTuple):
     state: str
     reserve: int
     unpriced: int
+    paid: int
 
 
 class Moves:
@@ -237,13 +238,11 @@ class Moves:
             return stale
         assert row.state in UNDER_WAY, f"an attempt that is {row.state} stores nothing"
         changes = {"cached": False, **facts, "status": PointStatus.COMPLETED}
-        if row.state != "done":
-            self._spend(db, attempt, row, facts.get("cost"))
-        if changes.get("cost") is None:
-            paid, unpriced = db.execute(
-                "SELECT spent, unpriced FROM attempts WHERE id = ?", (attempt.id,)
-            ).fetchone()
-            changes["cost"] = None if unpriced else paid / budget.MICRO
+        self._spend(db, attempt, row, facts.get("cost"))
+        spent, unpriced = db.execute(
+            "SELECT spent, unpriced FROM attempts WHERE id = ?", (attempt.id,)
+        ).fetchone()
+        changes["cost"] = None if unpriced else spent / budget.MICRO
         self._append(db, "stored", attempt.point_id, attempt.number, changes)
         self._set(db, attempt, "stored", changes)
         return None
@@ -348,7 +347,8 @@ class Moves:
     @staticmethod
     def _try(db: sqlite3.Connection, attempt: Attempt) -> _Try:
         row = db.execute(
-            "SELECT point_id, number, epoch, state, reserve, unpriced FROM attempts WHERE id = ?",
+            "SELECT point_id, number, epoch, state, reserve, unpriced, paid FROM attempts "
+            "WHERE id = ?",
             (attempt.id,),
         ).fetchone()
         assert row is not None, f"there is no attempt {attempt.id}"
@@ -380,13 +380,15 @@ class Moves:
 
     @staticmethod
     def _spend(db: sqlite3.Connection, attempt: Attempt, row: _Try, cost: float | None) -> None:
-        paid = budget.micro(cost)
-        if paid is None and not row.unpriced:
-            paid = row.reserve
-        budget.spend(db, row.reserve, paid)
+        if row.paid:  # finished, lost from sight and found again: it is paid for once
+            return
+        amount = budget.micro(cost)
+        if amount is None and not row.unpriced:
+            amount = row.reserve
+        budget.spend(db, row.reserve, amount)
         db.execute(
-            "UPDATE attempts SET reserve = 0, spent = ?, unpriced = ? WHERE id = ?",
-            (paid or 0, int(paid is None), attempt.id),
+            "UPDATE attempts SET paid = 1, reserve = 0, spent = ?, unpriced = ? WHERE id = ?",
+            (amount or 0, int(amount is None), attempt.id),
         )
 
     def _set(

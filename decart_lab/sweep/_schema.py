@@ -35,8 +35,8 @@ CREATE TABLE events (
 CREATE TABLE attempts (
     id INTEGER PRIMARY KEY, point_id TEXT NOT NULL, number INTEGER NOT NULL, route TEXT NOT NULL,
     epoch INTEGER NOT NULL, state TEXT NOT NULL, status TEXT NOT NULL, reserve INTEGER NOT NULL,
-    spent INTEGER NOT NULL DEFAULT 0, unpriced INTEGER NOT NULL, job_id TEXT, raw TEXT,
-    facts TEXT NOT NULL, UNIQUE (point_id, number));
+    paid INTEGER NOT NULL DEFAULT 0, spent INTEGER NOT NULL DEFAULT 0, unpriced INTEGER NOT NULL,
+    job_id TEXT, raw TEXT, facts TEXT NOT NULL, UNIQUE (point_id, number));
 CREATE INDEX attempts_open ON attempts (route) WHERE state = 'intent';
 CREATE TABLE budget (
     one INTEGER PRIMARY KEY CHECK (one = 1), cap INTEGER, reserved INTEGER NOT NULL,

@@ -140,6 +140,23 @@ async def test_a_result_that_could_not_be_kept_is_spent_all_the_same(tmp_path):
         assert journal.spent() == Spent(PRICE, 0.0, 0.0)
 
 
+async def test_a_job_that_is_done_then_lost_and_found_is_paid_for_once(tmp_path):
+    journal, lease = held(tmp_path / "r", "a")
+    with journal:
+        attempt = await journal.intent(lease, "a", reserve_usd=PRICE)
+        await journal.ack(lease, attempt, "job-a")
+        await journal.done(lease, attempt)
+        await journal.ended(lease, attempt, "lost")
+        assert journal.under_way() == []
+        await journal.record("status", "a", status="pending")
+        journal.flush()
+        assert [a.state for a in journal.under_way()] == ["lost"]
+        await journal.done(lease, attempt)
+        await journal.stored(lease, attempt, {"media": "x"})
+        assert journal.spent() == Spent(PRICE, 0.0, 0.0)
+        assert journal.row("a")["cost"] == PRICE
+
+
 async def test_an_unknown_price_reserves_nothing_and_is_counted(tmp_path):
     journal, lease = held(tmp_path / "r", "a", "b", budget=0.0)
     with journal:

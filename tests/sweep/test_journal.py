@@ -463,12 +463,12 @@ MOVES = st.lists(
         st.sampled_from([None, 0.0, 0.01, 0.1]),
     ),
     min_size=5,
-    max_size=40,
+    max_size=30,
 )
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(moves=MOVES)
 async def test_after_any_history_the_points_and_the_money_follow_from_the_events(
