@@ -30,7 +30,10 @@ LIVE: Final = ("status", *(name for name, _, _ in _OWN))
 """The columns that change while a run goes on."""
 
 _COMPLETED: Final = PointStatus.COMPLETED
-_SPARE: Final = frozenset({"replicate", "reference"})
+_ASKED: Final = (
+    *(("input", "string"), ("model", "string"), ("prompt", "string"), ("seed", "Int64")),
+    *(("reference", "string"), ("replicate", "Int16")),
+)
 _NUMBERS: Final = frozenset({"Int16", "Int64", "Float64"})
 
 
@@ -52,10 +55,20 @@ class Shown:
 
 
 def shown_columns(rows: Sequence[Row], axes: Mapping[str, str]) -> list[Shown]:
-    """Return the columns worth a place: status, the axes that vary, time, cost and reason."""
-    names = [name for name in axes if name not in _SPARE and _varies(rows, name)]
-    names += [n for n in ("model", "prompt") if not names and n not in axes]
-    kinds = {name: "number" if axes.get(name) in _NUMBERS else "text" for name in names}
+    """Return the columns worth a place: status, what varies, time, cost and reason.
+
+    A prompt made from a template says again what its variables say, and has no place.
+    """
+    templated = any(row.get("template") for row in rows)
+    asked = {
+        **axes,
+        **{name: kind for name, kind in _ASKED if not (name == "prompt" and templated)},
+    }
+    kinds = {
+        name: "number" if kind in _NUMBERS else "text"
+        for name, kind in asked.items()
+        if _varies(rows, name)
+    }
     return [
         Shown("status", "status", "status"),
         *(Shown(name, name, kind) for name, kind in kinds.items()),

@@ -7,6 +7,7 @@ drawn, sorted and filtered is ``static/runtable.js``'s.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +18,12 @@ from ..display import cards
 from ..display.embedding import CLIP_BYTES
 from ..display.html import clean, missing, money, seconds
 from ..display.tiles import clip_data, picture_data, tiles_of
+from ..errors import DecartSDKError
 from ..sweep.table import to_frame
 from .base import LabWidget, marks, module, style
 from .columns import Row, Shown, changes, live, shown_columns, summary, whole
+
+_log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.25
 """Changes are sent at most this often."""
@@ -112,6 +116,12 @@ class RunTable(LabWidget):
             return count
 
     def _follow(self) -> None:
+        try:
+            self._follow_to_the_end()
+        except DecartSDKError as error:  # the journal was closed or moved; the run is not ours
+            _log.warning("The table of %s follows no more: %s", self._folder.name, error)
+
+    def _follow_to_the_end(self) -> None:
         wait, unseen_s = TICK_S, PATIENCE_S
         told = time.monotonic()
         while not self._ended and not self._closed.wait(wait):

@@ -149,10 +149,15 @@ class SweepPanel(LabWidget):
     def start(self) -> Run:
         """Begin to buy what the fields describe, as the button does. This buys.
 
+        Returns
+        -------
+        Run
+            The new one; or the one that this panel began, while that goes on.
+
         Raises
         ------
         DecartSDKError
-            Nothing can be bought, or a run of this panel is still going on; nothing was bought.
+            Nothing can be bought, and nothing was.
         """
         with self._starting:
             if self.run is not None and not self.run.finished:
@@ -198,11 +203,18 @@ class SweepPanel(LabWidget):
         summary = str(sweep).partition("\n")[2]
         return {
             "points": int(valid.sum()),
+            "owned": int((valid & plan["owned"]).sum()) if "owned" in plan else 0,
             "text": clean(summary, 2 * _TEXT),
             "problem": clean(wrong.iloc[0], _TEXT) if len(wrong) else "",
         }
 
     def _follow(self, run: Run) -> None:
+        try:
+            self._follow_to_the_end(run)
+        except DecartSDKError as error:  # its folder was moved, or cannot be read
+            self._become("finished", _words(error))
+
+    def _follow_to_the_end(self, run: Run) -> None:
         while not run.finished:
             began = time.monotonic()
             self._progress = _progress(run)

@@ -115,6 +115,14 @@ def test_only_columns_that_say_something_have_a_place(kept):
     assert names == ["status", "style", "seed", "total_s", "cost", "error_message"]
 
 
+def test_what_varies_has_a_place_and_a_prompt_only_when_no_variable_says_it():
+    rows = [point(n, model="m" + str(n % 2), prompt=f"p{n}", input="cat.jpg") for n in range(4)]
+    names = [column.name for column in shown_columns(rows, {})]
+    assert names == ["status", "model", "prompt", "seed", "total_s", "cost", "error_message"]
+    made = [{**row, "template": "a {style} look"} for row in rows]
+    assert "prompt" not in [column.name for column in shown_columns(made, AXES)]
+
+
 def test_figures_that_are_not_known_are_nothing_and_not_a_number():
     rows = [point(0, "completed", cost=float("nan"), total_s=float("inf")), point(1, "completed")]
     assert summary(rows) == {

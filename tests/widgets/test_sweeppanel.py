@@ -96,6 +96,7 @@ def test_the_run_button_buys_what_was_planned_and_the_result_opens(panel, emu):
     panel.press("run")
     content, _ = panel.wait_for("state", lambda told: told["state"] == "finished")
     assert content["progress"]["counts"] == {"completed": 4}
+    panel.wait_for("state", lambda told: told["estimate"].get("owned") == 4)
     assert len(emu.ledger.entries) == 4
     panel.press("show")
     content, buffers = panel.wait_for("results")

@@ -147,8 +147,9 @@ class Panel {
       el("span", {}, [...rest, simulated ? "Results are simulated by the emulator." : ""].join(" ")),
     );
     this.run.disabled = busy || wrong || !estimate.points;
-    this.run.textContent = estimate.points ? `Run ${plural(estimate.points, "point")}` : "Run";
-    this.run.title = simulated ? "Simulated: nothing is paid" : "This buys";
+    const left = (estimate.points ?? 0) - (estimate.owned ?? 0);
+    this.run.textContent = left ? `Run ${plural(left, "point")}` : estimate.points ? "Run, nothing to buy" : "Run";
+    this.run.title = left === 0 ? "Shows what is owned" : simulated ? "Simulated: nothing is paid" : "This buys";
     this.stop.disabled = state !== "running";
     this.show.disabled = !progress.counts?.completed;
     this.running.hidden = !progress.counts;
