@@ -107,7 +107,7 @@ def test_estimates_come_from_the_price_table_and_the_length_of_the_clip(keywords
 def test_an_unknown_price_is_nan_and_the_summary_says_so():
     made = plan(model=["lucy-2.1", "lucy-2.6"], prompt="ink", data=CLIP)
     assert isnan(made.points[1].cost_estimate)
-    assert "at least $0.10: 1 of them have no known price" in made.summary(cost_of(made))
+    assert "at least $0.08: 1 of them have no known price" in made.summary(cost_of(made))
     frame = made.frame()
     assert frame["cost_estimate"].isna().tolist() == [False, True]
     assert frame["valid"].tolist() == [True, True]
@@ -140,7 +140,7 @@ def test_points_that_would_send_the_same_request_are_bought_once_and_have_rows_o
     assert third.twin_of == first.point_id
     assert fourth.twin_of == second.point_id
     assert len({p.point_id for p in made.points}) == 4
-    assert made.cost() == (0.04, 0)
+    assert (cost_of(made).likely, cost_of(made).unpriced) == (0.04, 0)
     assert "2 repeat" in made.summary(cost_of(made))
 
 
