@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import isnan
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -289,7 +289,7 @@ class Buying:
         assert purchase.attempt is not None
         row = self._journal.row(purchase.point.point_id)
         try:
-            media = await asyncio.to_thread(self._found, purchase, row.get("media_sha256"))
+            media = await asyncio.to_thread(self._found, purchase, row)
         except DecartSDKError as error:
             self._watcher.pause(error)
             return
@@ -302,15 +302,16 @@ class Buying:
         )
         await self._end(purchase, PointStatus.LOST, **error_columns(lost, "store"))
 
-    def _found(self, purchase: Purchase, sha256: str | None) -> Media | None:
+    def _found(self, purchase: Purchase, row: Mapping[str, Any]) -> Media | None:
         from ..media.media import Media
 
+        sha256 = row.get("media_sha256")
         path = purchase.target if purchase.target.is_file() else None
         if path is None and sha256:
             path = self._store.held(sha256)
         if path is None:
             return None
-        media = Media(path, simulated=bool(self._client.simulated))
+        media = Media(path, simulated=bool(row.get("simulated")))  # as it was said when it came
         media.probe  # noqa: B018 (looks at the file, and raises when it is no picture)
         return media
 
@@ -325,7 +326,6 @@ class Buying:
         purchase.phase = "poll"
         if not await self._follow(purchase, job_id, waited_s):
             return
-        self._watcher.finished(purchase)
         await self.fetch(purchase, job_id)
 
     async def fetch(self, purchase: Purchase, job_id: str) -> None:
@@ -340,13 +340,21 @@ class Buying:
 
     async def _follow(self, purchase: Purchase, job_id: str, waited_s: float) -> bool:
         """Ask after a job until the service has finished it; False when there is no result."""
+        kind, accepted = purchase.kind, self._clock.now() - waited_s
+        number = self._durations.begin(kind, accepted)
+        try:
+            return await self._ask(purchase, job_id, waited_s, accepted)
+        finally:
+            self._durations.end(kind, number)
+
+    async def _ask(self, purchase: Purchase, job_id: str, waited_s: float, accepted: float) -> bool:
         clock, follow, kind = self._clock, Follow(), purchase.kind
-        accepted = clock.now() - waited_s
         asked, retry_after_s, said = waited_s, None, JobStatus.PENDING.value
         learning = waited_s == 0.0
         while asked - waited_s <= self._settings.deadline_s:
             share = self._turns.rate / max(1, self._turns.waiting + 1)
-            usual = self._durations.schedule(kind, share).after(asked, LONGEST_S)
+            plan = self._durations.schedule(kind, share, clock.now())
+            usual = plan.after(asked, LONGEST_S)
             delay = follow.delay_s(usual, retry_after_s)
             if not learning and follow.polls == 0:
                 delay = 0.0  # it may have been ready for days
@@ -403,6 +411,7 @@ class Buying:
 
     async def _done(self, purchase: Purchase, follow: Follow, lag_s: float) -> None:
         assert purchase.attempt is not None
+        self._watcher.finished(purchase)
         purchase.facts |= {
             "polls": follow.polls,
             "run_s": purchase.lap(),
