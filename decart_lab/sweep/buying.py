@@ -341,19 +341,21 @@ class Buying:
     async def _follow(self, purchase: Purchase, job_id: str, waited_s: float) -> bool:
         """Ask after a job until the service has finished it; False when there is no result."""
         kind, accepted = purchase.kind, self._clock.now() - waited_s
-        number = self._durations.begin(kind, accepted)
+        number = self._durations.begin(kind)
         try:
-            return await self._ask(purchase, job_id, waited_s, accepted)
+            return await self._ask(purchase, job_id, waited_s, accepted, number)
         finally:
             self._durations.end(kind, number)
 
-    async def _ask(self, purchase: Purchase, job_id: str, waited_s: float, accepted: float) -> bool:
+    async def _ask(
+        self, purchase: Purchase, job_id: str, waited_s: float, accepted: float, number: int
+    ) -> bool:
         clock, follow, kind = self._clock, Follow(), purchase.kind
         asked, retry_after_s, said = waited_s, None, JobStatus.PENDING.value
         learning = waited_s == 0.0
         while asked - waited_s <= self._settings.deadline_s:
             share = self._turns.rate / max(1, self._turns.waiting + 1)
-            plan = self._durations.schedule(kind, share, clock.now())
+            plan = self._durations.schedule(kind, share)
             usual = plan.after(asked, LONGEST_S)
             delay = follow.delay_s(usual, retry_after_s)
             if not learning and follow.polls == 0:
@@ -391,6 +393,7 @@ class Buying:
                     self._learned(kind, middle)
                 await self._done(purchase, follow, clock.now() - accepted - before)
                 return True
+            self._durations.still(kind, number, asked)
             if job.status != said:
                 await self._say(purchase, job.status)
                 said = job.status

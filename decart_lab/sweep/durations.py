@@ -25,14 +25,18 @@ ENOUGH: Final = 4
 """So many durations are history; with fewer, polls only follow the time that has passed."""
 
 REMEMBERED: Final = 64
-IGNORANT_FIRST_S: Final = 0.3
-IGNORANT_GROWTH: Final = 1.35
+IGNORANT_FIRST_S: Final = 0.4
+IGNORANT_GROWTH: Final = 1.5
+HOPE: Final = 1.5
+"""A job that has outlasted all that ended is taken to last so many times its age."""
+
 TAIL_GROWTH: Final = 1.12
 """Beyond all that is remembered, a poll is late by at most this share of the time so far."""
 
 FEWEST: Final = 1.25
-_CELLS: Final = 96
+_CELLS: Final = 72
 _DEAREST: Final = 3.0
+_STEP: Final = 1.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,9 @@ class Schedule:
         return min(longest_s, max(last if elapsed_s < 60 else 0.0, elapsed_s * (TAIL_GROWTH - 1)))
 
 
-def best_schedule(samples: Sequence[float], price: float = PRICE) -> Schedule:
+def best_schedule(
+    samples: Sequence[float], price: float = PRICE, weights: Sequence[float] | None = None
+) -> Schedule:
     """Return the cheapest poll times for jobs that last as the samples did.
 
     Parameters
@@ -76,6 +82,8 @@ def best_schedule(samples: Sequence[float], price: float = PRICE) -> Schedule:
     samples : sequence of float
         Durations in seconds, above 0; smoothed on a logarithmic scale, so that a few already say
         something about the rest.
+    weights : sequence of float, optional
+        How much each sample counts; they add up to 1. Equal by default.
     price : float
         Of a poll, as a share of the mean duration.
 
@@ -86,13 +94,13 @@ def best_schedule(samples: Sequence[float], price: float = PRICE) -> Schedule:
     True
     """
     logs = [math.log(max(sample, 1e-3)) for sample in samples]
-    count = len(logs)
-    width = max(0.08, 1.06 * pstdev(logs) * count**-0.2)
-    cost = price * sum(samples) / count
+    shares = weights or [1 / len(logs)] * len(logs)
+    width = max(0.08, 1.06 * pstdev(logs) * len(logs) ** -0.2)
+    cost = price * sum(w * sample for w, sample in zip(shares, samples, strict=True))
     first, last = min(logs) - 2 * width, max(logs) + 2 * width
     grid = [first + (last - first) * cell / (_CELLS - 1) for cell in range(_CELLS)]
     times = [math.exp(at) for at in grid]
-    ended = [_share_ended(at, logs, width) for at in grid]
+    ended = [_share_ended(at, logs, shares, width) for at in grid]
     moment = [0.0]  # of the durations up to a cell: the integral of t f(t)
     for cell in range(1, _CELLS):
         middle = (times[cell] + times[cell - 1]) / 2
@@ -108,9 +116,43 @@ def best_schedule(samples: Sequence[float], price: float = PRICE) -> Schedule:
     return Schedule(tuple(chosen), polls, max(0.0, value - cost * polls))
 
 
-def _share_ended(at: float, logs: Iterable[float], width: float) -> float:
-    shares = [0.5 * math.erfc((one - at) / width / math.sqrt(2)) for one in logs]
-    return sum(shares) / len(shares)
+def _share_ended(at: float, logs: Sequence[float], shares: Sequence[float], width: float) -> float:
+    scale = 1 / (width * math.sqrt(2))
+    return sum(0.5 * w * math.erfc((one - at) * scale) for one, w in zip(logs, shares, strict=True))
+
+
+def weighed(ended: Iterable[float], ages: Iterable[float]) -> tuple[list[float], list[float]]:
+    """Return durations and their weights, jobs that still run taken into account.
+
+    The first jobs to end are the short ones. A job that still runs stands for one that lasts
+    longer: its weight goes to the durations beyond its age, in equal parts (Efron's way to the
+    Kaplan-Meier estimate), or to a guess where there is none.
+
+    Examples
+    --------
+    >>> weighed([1.0, 3.0], [2.0])
+    ([1.0, 3.0], [0.3333333333333333, 0.6666666666666666])
+    >>> weighed([1.0], [2.0])
+    ([1.0, 3.0], [0.5, 0.5])
+    """
+    events = sorted([(value, False) for value in ended] + [(age, True) for age in ages])
+    share = 1 / len(events)
+    beyond = sum(1 for _, runs in events if not runs)
+    values: list[float] = []
+    weights: list[float] = []
+    per_value = 0.0
+    for value, runs in events:
+        if not runs:
+            values.append(value)
+            weights.append(share + per_value)
+            beyond -= 1
+        elif beyond:
+            per_value += share / beyond
+        else:
+            values.append(value * HOPE)
+            weights.append(share)
+    total = sum(weights)
+    return values, [weight / total for weight in weights]
 
 
 def _cheapest(
@@ -148,6 +190,8 @@ class Kind:
     seen: int = 0
     made_at: int = -1
     made_for: float = 0.0
+    price: float = PRICE
+    running: dict[int, float] = field(default_factory=dict)
     schedule: Schedule = field(default_factory=_ignorant)
 
     @property
@@ -164,6 +208,7 @@ class Durations:
 
     def __init__(self) -> None:
         self._kinds: dict[object, Kind] = {}
+        self._number = 0
 
     def learn(self, kind: object, *seconds: float) -> None:
         """Remember how long jobs of a kind took."""
@@ -176,6 +221,20 @@ class Durations:
         """Return whether a kind has history enough to go by."""
         found = self._kinds.get(kind)
         return found is not None and len(found.samples) >= ENOUGH
+
+    def begin(self, kind: object) -> int:
+        """Take that a job of a kind was accepted; return a number to speak of it by."""
+        self._number += 1
+        self.still(kind, self._number, 0.0)
+        return self._number
+
+    def still(self, kind: object, number: int, age_s: float) -> None:
+        """Take that a job was seen to be unfinished at an age."""
+        self._kinds.setdefault(kind, Kind()).running[number] = age_s
+
+    def end(self, kind: object, number: int) -> None:
+        """Take that a job is not asked after any more."""
+        self._kinds[kind].running.pop(number, None)
 
     def schedule(self, kind: object, calls_per_s: float) -> Schedule:
         """Return when to ask after jobs of a kind.
@@ -197,10 +256,15 @@ class Durations:
         if fresh and not (bound and not 0.75 < allowed / known.made_for < 1.33):
             return known.schedule
         known.made_at, known.made_for = known.seen, allowed
-        price = PRICE
-        plan = best_schedule(known.samples, price)
+        # with a full memory, what runs now tells nothing new
+        young = len(known.samples) < REMEMBERED
+        ages = [age for age in known.running.values() if age > 0] if young else []
+        samples, weights = weighed(known.samples, ages)
+        # last time's price is about right: one step cheaper, then as dear as it has to be
+        price = max(PRICE, known.price / _STEP)
+        plan = best_schedule(samples, price, weights)
         while plan.polls > allowed and price < _DEAREST:
-            price *= 1.5
-            plan = best_schedule(known.samples, price)
-        known.schedule = plan
+            price *= _STEP
+            plan = best_schedule(samples, price, weights)
+        known.price, known.schedule = price, plan
         return plan
