@@ -1,7 +1,7 @@
-"""A run's rows as columns for a front end, and what has changed since the last time.
+"""A run's columns for a front end, and what has changed since the last time.
 
-Pure: rows in, plain JSON out. Texts are foreign: they are cleaned and cut here, and the front end
-writes them as text only. A text that many rows share is sent once.
+Pure: columns of a journal in, plain JSON out. Texts are foreign: they are cleaned and cut here, and
+the front end writes them as text only. A text that many rows share is sent once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from ..contract.states import PointStatus
 from ..display.cards import MARKS
 from ..display.html import clean
 
-Row = Mapping[str, Any]
+Held = Mapping[str, Sequence[Any]]
+"""Columns as a journal keeps them: by name, every point in the order the points joined."""
 
 TEXT_LIMIT: Final = 120
 """Longest text of a cell, in characters; the whole is in the details."""
@@ -29,11 +30,15 @@ _OWN: Final = (
 LIVE: Final = ("status", *(name for name, _, _ in _OWN))
 """The columns that change while a run goes on."""
 
+TICKED: Final = (*LIVE, "simulated")
+"""What is read each time."""
+
 _COMPLETED: Final = PointStatus.COMPLETED
 _ASKED: Final = (
     *(("input", "string"), ("model", "string"), ("prompt", "string"), ("seed", "Int64")),
     *(("reference", "string"), ("replicate", "Int16")),
 )
+_TEXTS: Final = frozenset({"text", "status", "boolean"})
 _NUMBERS: Final = frozenset({"Int16", "Int64", "Float64"})
 
 
@@ -45,7 +50,7 @@ class Shown:
     ----------
     name, label : str
         The column of the run's DataFrame, and its heading.
-    type : {"status", "text", "number", "seconds", "money"}
+    type : {"status", "text", "boolean", "number", "seconds", "money"}
         How it is written and sorted.
     """
 
@@ -54,31 +59,30 @@ class Shown:
     type: str
 
 
-def shown_columns(rows: Sequence[Row], axes: Mapping[str, str]) -> list[Shown]:
+def wanted(axes: Mapping[str, str]) -> list[str]:
+    """Return the columns to read for a table of a run with these axes."""
+    return list(dict.fromkeys([*axes, *(name for name, _ in _ASKED), "template", *TICKED]))
+
+
+def shown_columns(held: Held, axes: Mapping[str, str]) -> list[Shown]:
     """Return the columns worth a place: status, what varies, time, cost and reason.
 
     A prompt made from a template says again what its variables say, and has no place.
     """
-    templated = any(row.get("template") for row in rows)
-    asked = {
-        **axes,
-        **{name: kind for name, kind in _ASKED if not (name == "prompt" and templated)},
-    }
+    templated = any(held["template"])
+    asked = {**axes, **dict(_ASKED)}
+    if templated and "prompt" not in axes:
+        del asked["prompt"]
     kinds = {
-        name: "number" if kind in _NUMBERS else "text"
+        name: kind if kind == "boolean" else "number" if kind in _NUMBERS else "text"
         for name, kind in asked.items()
-        if _varies(rows, name)
+        if any(value != held[name][0] for value in held[name])
     }
     return [
         Shown("status", "status", "status"),
         *(Shown(name, name, kind) for name, kind in kinds.items()),
         *(Shown(*own) for own in _OWN),
     ]
-
-
-def _varies(rows: Sequence[Row], name: str) -> bool:
-    first = rows[0].get(name) if rows else None
-    return any(row.get(name) != first for row in rows)
 
 
 def cell(value: Any, kind: str) -> str | float | int | None:
@@ -91,7 +95,9 @@ def cell(value: Any, kind: str) -> str | float | int | None:
     """
     if value is None:
         return None
-    if kind in ("text", "status"):
+    if kind == "boolean":
+        return "True" if value else "False"
+    if kind in _TEXTS:
         return clean(value, TEXT_LIMIT)
     try:
         number = float(value)
@@ -102,50 +108,52 @@ def cell(value: Any, kind: str) -> str | float | int | None:
     return int(number) if number.is_integer() else round(number, 6)
 
 
-def whole(rows: Sequence[Row], columns: Sequence[Shown]) -> dict[str, Any]:
+def whole(held: Held, columns: Sequence[Shown]) -> dict[str, Any]:
     """Return all rows column by column; texts as places in a list of words.
 
     Examples
     --------
-    >>> whole([{"style": "ink"}, {}], [Shown("style", "style", "text")])["columns"]
+    >>> held = {"point_id": ["a", "b"], "style": ["ink", None]}
+    >>> whole(held, [Shown("style", "style", "text")])["columns"]
     [{'name': 'style', 'label': 'style', 'type': 'text', 'words': ['ink'], 'at': [0, -1]}]
     """
     found: list[dict[str, Any]] = []
     for column in columns:
-        values = [cell(row.get(column.name), column.type) for row in rows]
+        values = [cell(value, column.type) for value in held[column.name]]
         told: dict[str, Any] = {"name": column.name, "label": column.label, "type": column.type}
-        if column.type in ("text", "status"):
+        if column.type in _TEXTS:
+            told["type"] = "text" if column.type == "boolean" else column.type
             words: dict[Any, int] = {}
             at = [-1 if v is None else words.setdefault(v, len(words)) for v in values]
             told |= {"words": list(words), "at": at}
         else:
             told["values"] = values
         found.append(told)
-    return {"count": len(rows), "columns": found}
+    return {"count": len(held["point_id"]), "columns": found}
 
 
-def live(row: Row) -> tuple[Any, ...]:
-    """Return what of a row changes while it is bought; the rest is sent once."""
-    return tuple(row.get(name) for name in LIVE)
+def live(held: Held) -> list[tuple[Any, ...]]:
+    """Return what of each row changes while it is bought; the rest is sent once."""
+    return list(zip(*(held[name] for name in LIVE), strict=True))
 
 
-def changes(rows: Sequence[Row], at: Sequence[int], columns: Sequence[Shown]) -> dict[str, Any]:
+def changes(held: Held, at: Sequence[int], columns: Sequence[Shown]) -> dict[str, Any]:
     """Return the live cells of some rows, by place of their column.
 
     Examples
     --------
-    >>> changes([{}, {"cost": 0.02}], [1], [Shown("cost", "cost", "money")])
+    >>> changes({"cost": [None, 0.02]}, [1], [Shown("cost", "cost", "money")])
     {'at': [1], 'values': {'0': [0.02]}}
     """
     values = {
-        str(place): [cell(rows[i].get(column.name), column.type) for i in at]
+        str(place): [cell(held[column.name][i], column.type) for i in at]
         for place, column in enumerate(columns)
         if column.name in LIVE
     }
     return {"at": list(at), "values": values}
 
 
-def summary(rows: Sequence[Row]) -> dict[str, Any]:
+def summary(held: Held) -> dict[str, Any]:
     """Return the counts by status, the cost, and whether the results are simulated.
 
     Returns
@@ -154,10 +162,11 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
         ``counts`` by status, results first; ``cost`` in USD; ``unpriced``: completed points of
         unknown price; ``simulated``: True, False, or None while that is not known.
     """
-    counts = Counter(str(row["status"]) for row in rows)
-    costs = [cell(row.get("cost"), "money") for row in rows if row["status"] == _COMPLETED]
+    counts = Counter(map(str, held["status"]))
+    pairs = zip(held["status"], held["cost"], strict=True)
+    costs = [cell(cost, "money") for status, cost in pairs if status == _COMPLETED]
     known = [float(cost) for cost in costs if cost is not None]
-    told = {row.get("simulated") for row in rows} - {None}
+    told = set(held["simulated"]) - {None}
     return {
         "counts": in_order(counts),
         "cost": round(sum(known), 6),

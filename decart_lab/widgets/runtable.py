@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
 
@@ -21,7 +21,7 @@ from ..display.tiles import clip_data, picture_data, tiles_of
 from ..errors import DecartSDKError
 from ..sweep.table import to_frame
 from .base import LabWidget, marks, module, style
-from .columns import Row, Shown, changes, live, shown_columns, summary, whole
+from .columns import TICKED, Shown, changes, live, shown_columns, summary, wanted, whole
 
 _log = logging.getLogger(__name__)
 
@@ -46,8 +46,11 @@ _DETAIL_LIMIT: Final = 2000
 class Journal(Protocol):
     """What a table reads; from any thread."""
 
-    def rows(self) -> Sequence[Row]:
-        """Return every point as it stands, in the order the points joined."""
+    def columns_of(self, names: Iterable[str]) -> dict[str, list[Any]]:
+        """Return columns, and ``point_id``, of every point in the order the points joined."""
+
+    def row(self, point_id: str) -> Mapping[str, Any]:
+        """Return one point as it stands."""
 
 
 class RunTable(LabWidget):
@@ -58,7 +61,7 @@ class RunTable(LabWidget):
     Parameters
     ----------
     journal : Journal
-        Where the rows are read.
+        Where the points are read.
     folder : Path
         The run's folder, which holds its media.
     axes : mapping of str to dtype
@@ -96,17 +99,19 @@ class RunTable(LabWidget):
         with self._reading:
             # asked first: what a finished run's journal says after that is final
             self._ended = self._finished()
-            rows = self._journal.rows()
-            now = [live(row) for row in rows]
-            facts = {**summary(rows), "finished": self._ended, "run_id": self._folder.name}
-            if everything or len(now) != len(self._sent):
-                self._columns = shown_columns(rows, self._axes)
-                content, count = {**whole(rows, self._columns), "marks": marks()}, len(now)
+            held = self._read(wanted(self._axes) if everything else TICKED)
+            if len(held["point_id"]) != len(self._sent) and not everything:
+                everything, held = True, self._read(wanted(self._axes))
+            now = live(held)
+            facts = {**summary(held), "finished": self._ended, "run_id": self._folder.name}
+            if everything:
+                self._columns = shown_columns(held, self._axes)
+                content, count = {**whole(held, self._columns), "marks": marks()}, len(now)
                 kind = "whole"
             else:
                 pairs = zip(self._sent, now, strict=True)
                 at = [i for i, (old, new) in enumerate(pairs) if old != new]
-                content, count = changes(rows, at, self._columns), len(at)
+                content, count = changes(held, at, self._columns), len(at)
                 kind = "changes"
                 if not at and not self._ended:
                     return 0
@@ -144,15 +149,17 @@ class RunTable(LabWidget):
         self.refresh(everything=True)
 
     def _on_open(self, content: Mapping[str, Any]) -> None:
-        place, rows = content.get("row"), self._journal.rows()
-        if type(place) is not int or not 0 <= place < len(rows):
+        place, ids = content.get("row"), self._read(())["point_id"]
+        if type(place) is not int or not 0 <= place < len(ids):
             return
-        facts, buffers = details(rows[place], self._folder, self._axes)
+        facts, buffers = details(self._journal.row(ids[place]), self._folder, self._axes)
         self.tell("details", {"row": place, **facts}, buffers)
 
+    def _read(self, names: Iterable[str]) -> dict[str, list[Any]]:
+        return self._journal.columns_of(names)
+
     def _text(self) -> str:
-        rows = self._journal.rows()
-        facts = summary(rows)
+        facts = summary(self._read(TICKED))
         state = "finished" if self._finished() else "running"
         counts = ", ".join(f"{n:,} {s.replace('_', ' ')}" for s, n in facts["counts"].items())
         cost = cards.cost_words(facts["cost"], facts["unpriced"])
@@ -160,7 +167,9 @@ class RunTable(LabWidget):
         return f"Run {self._folder.name}, {state}: {counts or 'no points'}; {cost}{said}."
 
 
-def details(row: Row, folder: Path, axes: Mapping[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+def details(
+    row: Mapping[str, Any], folder: Path, axes: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[bytes]]:
     """Return what is known of a point, and its picture and clip as far as they are small.
 
     Returns

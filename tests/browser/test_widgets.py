@@ -7,7 +7,7 @@ import time
 import pytest
 
 from decart_lab.widgets.base import marks
-from decart_lab.widgets.columns import changes, shown_columns, summary, whole
+from decart_lab.widgets.columns import changes, shown_columns, summary, wanted, whole
 from decart_lab.widgets.runtable import RunTable
 
 pytestmark = pytest.mark.browser
@@ -65,15 +65,21 @@ def run_of(count, reason="The service refused the prompt."):
     ]
 
 
+def held(rows):
+    return {name: [row.get(name) for row in rows] for name in ["point_id", *wanted(AXES)]}
+
+
 def everything(rows, *, seq=1, finished=False):
-    facts = {**summary(rows), "finished": finished, "run_id": "20261121-0300-ab12"}
-    content = whole(rows, shown_columns(rows, AXES))
+    columns = held(rows)
+    facts = {**summary(columns), "finished": finished, "run_id": "20261121-0300-ab12"}
+    content = whole(columns, shown_columns(columns, AXES))
     return {"kind": "whole", **content, "marks": marks(), "facts": facts, "seq": seq}
 
 
 def changed(rows, at, *, seq):
-    facts = {**summary(rows), "finished": False, "run_id": "20261121-0300-ab12"}
-    content = changes(rows, at, shown_columns(rows, AXES))
+    columns = held(rows)
+    facts = {**summary(columns), "finished": False, "run_id": "20261121-0300-ab12"}
+    content = changes(columns, at, shown_columns(columns, AXES))
     return {"kind": "changes", **content, "facts": facts, "seq": seq}
 
 

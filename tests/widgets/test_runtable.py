@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 
 import pytest
 
+import decart_lab as dl
 from decart_lab.media import samples
-from decart_lab.widgets.columns import changes, shown_columns, summary, whole
+from decart_lab.widgets.columns import changes, shown_columns, summary, wanted, whole
 from decart_lab.widgets.runtable import RunTable, details
 
 AXES = {"style": "string", "seed": "Int64", "same": "string"}
@@ -20,6 +22,10 @@ def point(n, status="planned", **more):
     return {**row, "seed": n, "same": "x", **more}
 
 
+def held(rows, names=None):
+    return {name: [row.get(name) for row in rows] for name in names or ["point_id", *wanted(AXES)]}
+
+
 class Kept:
     """A journal of rows that a test changes."""
 
@@ -27,8 +33,11 @@ class Kept:
         self.points = rows
         self.ended = False
 
-    def rows(self):
-        return [dict(row) for row in self.points]
+    def columns_of(self, names):
+        return held(self.points, ["point_id", *names])
+
+    def row(self, point_id):
+        return next(dict(row) for row in self.points if row["point_id"] == point_id)
 
 
 class Overheard(RunTable):
@@ -111,28 +120,28 @@ def test_a_run_is_followed_to_its_end_by_itself(kept, tmp_path):
 
 
 def test_only_columns_that_say_something_have_a_place(kept):
-    names = [column.name for column in shown_columns(kept.rows(), AXES)]
+    names = [column.name for column in shown_columns(held(kept.points), AXES)]
     assert names == ["status", "style", "seed", "total_s", "cost", "error_message"]
 
 
 def test_what_varies_has_a_place_and_a_prompt_only_when_no_variable_says_it():
     rows = [point(n, model="m" + str(n % 2), prompt=f"p{n}", input="cat.jpg") for n in range(4)]
-    names = [column.name for column in shown_columns(rows, {})]
+    names = [column.name for column in shown_columns(held(rows), {})]
     assert names == ["status", "model", "prompt", "seed", "total_s", "cost", "error_message"]
     made = [{**row, "template": "a {style} look"} for row in rows]
-    assert "prompt" not in [column.name for column in shown_columns(made, AXES)]
+    assert "prompt" not in [column.name for column in shown_columns(held(made), AXES)]
 
 
 def test_figures_that_are_not_known_are_nothing_and_not_a_number():
     rows = [point(0, "completed", cost=float("nan"), total_s=float("inf")), point(1, "completed")]
-    assert summary(rows) == {
+    assert summary(held(rows)) == {
         "counts": {"completed": 2},
         "cost": 0,
         "unpriced": 2,
         "simulated": None,
     }
-    columns = shown_columns(rows, AXES)
-    json.dumps([whole(rows, columns), changes(rows, [0], columns)], allow_nan=False)
+    columns = shown_columns(held(rows), AXES)
+    json.dumps([whole(held(rows), columns), changes(held(rows), [0], columns)], allow_nan=False)
 
 
 def test_a_point_that_is_opened_comes_with_its_picture(kept, tmp_path):
@@ -167,6 +176,22 @@ def test_without_a_front_end_the_same_is_there_as_text(kept, table):
     said = table._repr_mimebundle_()
     text = (said[0] if isinstance(said, tuple) else said)["text/plain"]
     assert text == repr(table) == "Run r1, running: 1 in doubt, 5 planned; $0.00."
+
+
+def test_a_run_s_own_journal_can_be_watched_and_its_points_opened(emu):
+    with dl.connect(emu.url) as lab:
+        sweep = lab.sweep(
+            model="lucy-image-2", prompt="ink", data=samples.path("cat.jpg"), seed=[1, 2]
+        )
+        run = sweep.start()
+        table = run.watch()
+        run.wait()
+        table.refresh(everything=True)
+        assert re.search(r"finished: 2 completed; \$0.04; simulated", repr(table))
+        assert [column.name for column in table._columns[:2]] == ["status", "seed"]
+        _, buffers = details(run._journal.row(run.df.index[1]), run.folder, {})
+        assert len(buffers) == 1
+        table.close()
 
 
 def test_rows_are_messages_and_not_saved_with_the_notebook(table):
