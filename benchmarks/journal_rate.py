@@ -95,7 +95,8 @@ def main() -> int:
         for step in (intents, whole, alone):
             journal, lease = opened(Path(root) / step.__name__)
             found[step.__name__] = asyncio.run(step(journal, lease))
-            mode = journal._reader.execute("PRAGMA journal_mode").fetchone()[0]
+            ask = journal._put(lambda db: db.execute("PRAGMA journal_mode").fetchone()[0])
+            mode = ask.result()
             journal.close()
         limit = syncs_per_s(Path(root))
     print(f"journal mode {mode}, {AT_ONCE} at once")
