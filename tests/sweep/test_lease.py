@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from decart_lab.errors import LeaseError
+from decart_lab.errors import LeaseError, StoreError
 from decart_lab.sweep import _writer, lease
-from decart_lab.sweep.journal import Journal
+from decart_lab.sweep.journal import JOURNAL_NAME, Journal
 from decart_lab.sweep.lease import Moment, Owner
 
 from .journals import PRICE, buy, held, planned
@@ -220,6 +222,24 @@ async def test_the_journals_own_thread_keeps_the_lease_alive(tmp_path, monkeypat
         await asyncio.sleep(0.01)
     assert beat() > first
     journal.release(taken)
+    journal.close()
+
+
+async def test_a_journal_that_somebody_is_writing_to_is_waited_for_and_can_be_read(tmp_path):
+    journal, held_by_us = held(tmp_path / "r", "a")
+    with contextlib.closing(sqlite3.connect(tmp_path / "r" / JOURNAL_NAME)) as other:
+        other.isolation_level = None
+        other.execute("BEGIN IMMEDIATE")
+        task = asyncio.ensure_future(journal.intent(held_by_us, "a", reserve_usd=PRICE))
+        await asyncio.sleep(0)
+        assert journal.row("a")["status"] == "planned"
+        other.execute("COMMIT")
+        assert (await task).number == 1
+        journal._writer._db.execute("PRAGMA busy_timeout=1")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked"):
+            await asyncio.wrap_future(journal._put(lambda _: None))
+        other.execute("COMMIT")
     journal.close()
 
 
