@@ -30,7 +30,7 @@ IGNORANT_GROWTH: Final = 1.5
 HOPE: Final = 1.5
 """A job that has outlasted all that ended is taken to last so many times its age."""
 
-TAIL_GROWTH: Final = 1.12
+TAIL_GROWTH: Final = 1.2
 """Beyond all that is remembered, a poll is late by at most this share of the time so far."""
 
 FEWEST: Final = 1.25
@@ -62,7 +62,7 @@ class Schedule:
         --------
         >>> plan = Schedule((2.0, 3.0), 1.5, 0.4)
         >>> [round(plan.after(s, 15.0), 2) for s in (0.0, 2.0, 2.5, 10.0, 1000.0)]
-        [2.0, 1.0, 0.5, 1.2, 15.0]
+        [2.0, 1.0, 0.5, 2.0, 15.0]
         """
         for time in self.times:
             # a moment's tolerance: the last poll was made at one of these times, or just after

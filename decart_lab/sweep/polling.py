@@ -12,14 +12,11 @@ from typing import Final
 from ..contract.states import JobStatus
 
 LONGEST_S: Final = 15.0
-DEADLINE_S: Final = 2700.0
-"""So long a job is asked after without a break; then it is left as it is, to be taken up again."""
+MISS_S: Final = (5.0, 30.0, 85.0)
+"""Waits after answers that the job is not known: two minutes in all, for a service in trouble."""
 
-MISSES: Final = 3
-"""So often in a row may the service say that it does not know the job before it is lost."""
-
-MISS_S: Final = (2.0, 8.0)
-"""Waits between such answers: long enough for a service that is being restarted."""
+MISSES: Final = len(MISS_S) + 1
+"""So often in a row may the service say so before the job is lost."""
 
 STRANGE_GROWTH: Final = 1.6
 """A word that the contract does not know is polled on, ever more slowly."""
