@@ -32,7 +32,7 @@ class Bench:
         budget: float | None = None,
         **options: Any,
     ) -> None:
-        self.plan = plan
+        self.plan, self.client = plan, client
         self.store = Store(folder / "run", folder)
         self.store.create()
         meta, rows = {"run_id": "run"}, (point.row() for point in plan.runnable)
