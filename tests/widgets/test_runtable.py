@@ -119,6 +119,17 @@ def test_a_run_is_followed_to_its_end_by_itself(kept, tmp_path):
     table.close()
 
 
+def test_everything_is_sent_again_until_a_front_end_listens(kept, tmp_path, monkeypatch):
+    """While a cell runs, a front end may listen and be unable to say so."""
+    monkeypatch.setattr("decart_lab.widgets.runtable.PATIENCE_S", 0.1)
+    table = Overheard(kept, tmp_path, AXES, lambda: kept.ended)
+    until = time.monotonic() + 10
+    while time.monotonic() < until and len(table.told) < 2:
+        threading.Event().wait(0.02)
+    assert [kind for kind, _, _ in table.told[:2]] == ["whole", "whole"]
+    table.close()
+
+
 def test_only_columns_that_say_something_have_a_place(kept):
     names = [column.name for column in shown_columns(held(kept.points), AXES)]
     assert names == ["status", "style", "seed", "total_s", "cost", "error_message"]

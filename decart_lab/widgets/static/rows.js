@@ -61,9 +61,9 @@ export class Rows {
       kept.sort((a, b) => {
         const [left, right] = [values[a], values[b]];
         if (left === null || right === null) {
-          return (left === null) - (right === null) || a - b;
+          return (left === null) - (right === null);
         }
-        return (down ? compare(b, a) : compare(a, b)) || a - b;
+        return down ? compare(b, a) : compare(a, b); // equals keep the run's order
       });
     }
     this.order = Int32Array.from(kept);
