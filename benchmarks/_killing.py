@@ -31,6 +31,10 @@ from typing import Any
 PROMPTS = 20
 MODELS = ("lucy-image-2", "lucy-2.1")
 POINTS = PROMPTS * len(MODELS)
+BLOCKED = 7
+"""This prompt is refused by moderation: the picture at once, the clip as a job that fails."""
+
+ENDS = {"completed": POINTS - 2, "rejected": 1, "failed": 1}
 WINDOW = 8
 """So many requests may be unanswered at once on each route."""
 
@@ -85,13 +89,15 @@ def make_inputs(folder: Path) -> dict[str, Path]:
 
 
 def preload() -> None:
-    """Import what a child needs, so that a fork is all it costs."""
+    """Import what a child needs, so that a fork is all that it costs."""
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # a process with threads cannot be forked safely
+    import anyio._backends._asyncio  # noqa: F401
     import av  # noqa: F401
     import pandas as pd  # noqa: F401
-    import PIL.PngImagePlugin
-    import PIL.WebPImagePlugin  # noqa: F401
+    import PIL.Image
+    import PIL.ImageOps
+    import PIL.WebPImagePlugin
 
     import decart_lab as dl
     import decart_lab.api.client
@@ -100,6 +106,7 @@ def preload() -> None:
     import decart_lab.media.video
     import decart_lab.sweep.table
 
+    PIL.Image.preinit()
     for name in ("open_run", "Sweep", "template"):
         getattr(dl, name)
 
@@ -119,6 +126,7 @@ class Story:
     number: int
     kills: int = 0
     in_doubt: int = 0
+    on_their_way: int = 0
     completed: int = 0
     placed: Counter[str] = field(default_factory=Counter)
     passed: Counter[str] = field(default_factory=Counter)
@@ -157,7 +165,7 @@ class Killer:
         self.undisturbed_s = time.monotonic() - began
         self.reference = _told(root)["rows"]
         counts = Counter(row["status"] for row in self.reference)
-        assert counts == {"completed": POINTS}, counts
+        assert counts == ENDS, counts
 
     def at_places(self, dice: random.Random) -> Iterator[list[Death]]:
         """Produce the deaths of one sweep for every place there is, at some passing of it.
@@ -193,6 +201,7 @@ class Killer:
                 story.kills += 1
                 story.placed[death.place or "any time"] += 1
                 story.in_doubt += _open_posts(passed)
+                story.on_their_way += passed["send.before"] - passed["send.after"]
                 continue
             if outcome == 0:
                 story.resumes_s.append(time.monotonic() - started)
@@ -209,43 +218,46 @@ class Killer:
     def _judge(self, story: Story, root: Path) -> None:
         told = _told(root)
         rows: list[dict[str, Any]] = told["rows"]
-        mine = [e for e in ledger(self.url) if e["enhanced_prompt"].startswith(f"{story.number}:")]
-        bought: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for entry in mine:
-            bought.setdefault((entry["model"], entry["enhanced_prompt"]), []).append(entry)
+        entries = ledger(self.url)
+        bought = {(e["model"], e["enhanced_prompt"]): e for e in entries}
+        by_job = {e["job_id"]: e for e in entries}
         wrong = story.wrong.append
-        for (model, prompt), entries in bought.items():
-            if len(entries) > 1:
-                wrong(f"{model} {prompt!r} was bought {len(entries)} times")
+        # No two requests of all the sweeps are equal, so that a line for each is one purchase.
+        twice = [n for n in Counter(e["request_sha256"] for e in entries).values() if n > 1]
+        if twice:
+            wrong(f"{len(twice)} requests were bought more than once")
         if len(rows) != POINTS:
             wrong(f"{len(rows)} points and not {POINTS}")
         doubts = 0
-        for row, model_row in zip(rows, self.reference, strict=True):
-            entries = bought.get((row["model"], row["prompt"]), [])
+        for row, undisturbed in zip(rows, self.reference, strict=True):
             name = f"{row['model']} {row['prompt']!r}"
             if row["status"] == "in_doubt":
                 doubts += 1
                 continue
-            if row["status"] != "completed":
-                wrong(f"{name} is {row['status']}: {row['error_message']}")
+            if row["status"] != undisturbed["status"]:
+                wrong(f"{name} is {row['status']}: {row['error_message'] or told['paused']}")
                 continue
-            story.completed += 1
-            if len(entries) != 1:
-                wrong(f"{name} is completed and was bought {len(entries)} times")
-            elif entries[0]["job_id"] != row["job_id"]:
-                wrong(f"{name} has job {row['job_id']}, and the ledger {entries[0]['job_id']}")
-            media = root / row["run_id"] / row["media"]
-            if not media.is_file() or media.stat().st_size != row["media_bytes"]:
-                wrong(f"{name} has no media at {media}")
-            differ = [c for c in SAME if not _equal(row[c], model_row[c])]
+            differ = [c for c in SAME if not _equal(row[c], undisturbed[c])]
             if differ:
                 wrong(f"{name} differs in {differ}")
-        for event in told["acks"]:
-            row = next(r for r in rows if r["point_id"] == event["point_id"])
-            if event["job_id"] is not None and row["job_id"] != event["job_id"]:
-                wrong(f"job {event['job_id']} was acknowledged and is lost")
+            entry = by_job.get(row["job_id"]) or bought.get((row["model"], row["prompt"]))
+            if row["status"] == "rejected":
+                continue
+            if entry is None or entry["job_id"] != row["job_id"]:
+                wrong(f"{name} has job {row['job_id']}, which nobody bought")
+            elif row["status"] == "completed":
+                story.completed += 1
+                if not _equal(row["cost"], entry["price"]):
+                    wrong(f"{name} cost {entry['price']} and not {row['cost']}")
+                media = root / row["run_id"] / row["media"]
+                if not media.is_file() or media.stat().st_size != row["media_bytes"]:
+                    wrong(f"{name} has no media at {media}")
+        held = {row["point_id"]: row["job_id"] for row in rows}
+        for ack in told["acks"]:
+            if ack["job_id"] is not None and held[ack["point_id"]] != ack["job_id"]:
+                wrong(f"job {ack['job_id']} was acknowledged and is lost")
         if doubts > story.in_doubt:
-            wrong(f"{doubts} points are in doubt, and {story.in_doubt} were in their POST")
+            wrong(f"{doubts} points are in doubt, and {story.in_doubt} had no answer at a kill")
         if doubts > 2 * WINDOW * story.kills:
             wrong(f"{doubts} points are in doubt after {story.kills} kills")
         story.in_doubt = doubts
@@ -311,7 +323,9 @@ def _live(
 
 def begin(lab: Any, number: int, inputs: dict[str, Path]) -> Any:
     """Start the sweep of that number, or go on with the run of an equal one."""
-    prompts = [f"{number}: picture {at}" for at in range(PROMPTS)]
+    prompts = [
+        f"{number}: picture {at}{' [[blocked]]' if at == BLOCKED else ''}" for at in range(PROMPTS)
+    ]
     sweep = lab.sweep(
         model=list(MODELS),
         prompt=prompts,
@@ -332,7 +346,7 @@ def _tell(run: Any, root: Path) -> None:
         for point_id, detail in zip(acks["point_id"], acks["detail"], strict=True)
     ]
     part = root / "told.part"
-    part.write_text(json.dumps({"rows": rows, "acks": jobs}))
+    part.write_text(json.dumps({"rows": rows, "acks": jobs, "paused": run.paused_because}))
     part.replace(root / "told.json")
 
 
@@ -361,9 +375,14 @@ def _passed(read: int) -> Counter[str]:
 
 
 def _open_posts(passed: Counter[str]) -> int:
-    """Return how many paid requests may have been between intent and end when it died."""
-    ended = passed["ack.after"] + passed["done.after"] + passed["ended.after"]
-    return max(0, passed["intent.before"] - ended)
+    """Return how many paid requests may have been between intent and answer when it died.
+
+    A picture's answer is its "done" or its "ended"; a job's is its "ack", which has one of the two
+    to follow: so this is a bound, too high by the jobs that were still being made.
+    """
+    answered = max(passed["ack.after"], passed["done.after"])
+    refused = max(0, passed["ended.after"] - 1)  # one of them is the job that fails
+    return max(0, passed["intent.before"] - answered - refused)
 
 
 def _equal(one: object, other: object) -> bool:

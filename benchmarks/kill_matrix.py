@@ -21,7 +21,7 @@ from pathlib import Path
 from _killing import Death, Killer, Story, emulator, make_inputs, preload, scratch
 from _report import RESULTS, Row, report
 
-PER_SWEEP = 8
+PER_SWEEP = 10
 """So often is one sweep killed at random times before it may come to its end."""
 
 _killer: Killer
@@ -80,10 +80,15 @@ def main() -> int:
         where.update(story.placed)
     kills = sum(where.values())
     resumes = [second for story in stories for second in story.resumes_s]
+    asked = {death.place.partition(":")[0] for _, d in jobs for death in d if death.place}
+    missed = asked - {place.partition(":")[0] for place in where}
+    if missed:
+        print(f"never reached: {', '.join(sorted(missed))}")
     rows = [
         Row("kills at random times", float(where["any time"]), "", options.kills, at_least=True),
-        Row("places a sweep was killed at", float(len(where) - 1), ""),
+        Row("named places that no kill has reached", float(len(missed)), "", 0),
         Row("violations (lost, bought twice, different)", float(len(wrong)), "", 0),
+        Row("requests on their way at a kill", sum(s.on_their_way for s in stories) / kills, ""),
         Row("points in doubt at the end, a kill", sum(s.in_doubt for s in stories) / kills, ""),
         Row("points completed", float(sum(s.completed for s in stories)), ""),
         Row("a kill, with the resuming and the judging", seconds / kills, "s"),
