@@ -448,6 +448,47 @@ def test_money_is_written_with_the_most_careful_sync(tmp_path):
     journal.close()
 
 
+async def test_where_the_log_ahead_mode_is_safe_it_works_as_well(tmp_path, monkeypatch):
+    monkeypatch.setattr("decart_lab.sweep._schema.WAL_SINCE", (3, 0, 0))
+    journal, lease = held(tmp_path / "r", "a", "b")
+    modes = journal._put(lambda db: db.execute("PRAGMA journal_mode").fetchone()).result()
+    assert modes == ("wal",)
+    await buy(journal, lease, "a")
+    with Journal.open(tmp_path / "r", readonly=True) as looking:
+        assert looking.row("a")["status"] == "completed"
+        await buy(journal, lease, "b")
+        assert looking.rows() == journal.rows()
+        journal.backup(tmp_path / "copy.sqlite")
+    journal.close()
+    assert {path.name for path in (tmp_path / "r").glob("journal*")} == {JOURNAL_NAME}
+    monkeypatch.undo()
+    with Journal.open(tmp_path / "r") as again:  # and an older library takes it back
+        assert again.acquire() is not None
+        assert again.tally().done == 2
+
+
+async def test_work_that_is_refused_leaves_nothing_and_spoils_nothing_beside_it(tmp_path):
+    journal, lease = held(tmp_path / "r", "a", budget=1.0)
+
+    def half(db):
+        db.execute("UPDATE budget SET cap = 0")
+        raise ValueError("no")
+
+    with sqlite3.connect(tmp_path / "r" / JOURNAL_NAME, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")  # so that both wait and are committed together
+        refused = journal._put(half)
+        bought = asyncio.ensure_future(journal.intent(lease, "a", reserve_usd=PRICE))
+        await asyncio.sleep(0)
+        other.execute("COMMIT")
+    other.close()
+    with pytest.raises(ValueError, match="no"):
+        await asyncio.wrap_future(refused)
+    await bought
+    assert journal.budget == 1.0
+    assert journal.spent().reserved == PRICE
+    journal.close()
+
+
 # -- the view is what the events say ---------------------------------------------------------------
 
 MOVES = st.lists(
