@@ -64,8 +64,8 @@ class Sweep(Protocol):
     def plan(self) -> pd.DataFrame:
         """Check and price its points."""
 
-    def start(self, **options: Any) -> Run:
-        """Begin to buy them."""
+    def start(self, *, budget: float | None = None) -> Run:
+        """Begin to buy them, with a cap in USD if there is one."""
 
 
 class Lab(Protocol):
@@ -164,8 +164,7 @@ class SweepPanel(LabWidget):
                 return self.run
             self._become("starting")
             try:
-                options = {} if self.budget is None else {"budget": self.budget}
-                run = self.sweep.start(**options)
+                run = self.sweep.start(budget=self.budget)
             except BaseException as error:
                 self._become("idle", _words(error))
                 raise
