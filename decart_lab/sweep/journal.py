@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sqlite3
 import weakref
 from collections.abc import Iterable, Mapping
@@ -128,9 +129,15 @@ class Journal(Reading):
         Raises
         ------
         StoreError
-            There is none, it is of a newer version, or it is damaged.
+            There is none, it is of a newer version, it is damaged, or it may not be written to.
         """
         check(folder / JOURNAL_NAME)
+        needed = () if readonly else (folder, folder / JOURNAL_NAME)
+        if not all(os.access(path, os.W_OK) for path in needed):
+            raise StoreError(
+                f"The run folder {folder} may not be written to.",
+                hint="Look at it with decart_lab.open_run, or copy it to another place to go on.",
+            )
         try:
             return cls(folder, readonly=readonly, clock=clock or RealClock(), window=window)
         except sqlite3.Error as error:

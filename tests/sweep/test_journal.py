@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import sqlite3
 import subprocess
 import sys
@@ -359,6 +360,15 @@ async def test_a_journal_for_looking_only_refuses_to_buy(tmp_path):
     journal.close()
     with pytest.raises(StoreError, match="closed"):
         await journal.intent(lease, "a", reserve_usd=PRICE)
+
+
+def test_a_folder_that_may_not_be_written_to_can_be_looked_at(tmp_path, monkeypatch):
+    planned(tmp_path / "r", "a").close()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(StoreError, match="may not be written to"):
+        Journal.open(tmp_path / "r")
+    with Journal.open(tmp_path / "r", readonly=True) as journal:
+        assert journal.tally().total == 1
 
 
 async def test_a_full_disk_stops_the_purchase_before_anything_is_sent(tmp_path):
