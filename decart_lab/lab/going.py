@@ -69,7 +69,12 @@ class Going:
         store = Store(journal.folder, journal.folder.parent)
         self.runner = Runner(client, journal, lease, store, points, settings=settings, index=index)
         self.runner.buy_again(again)
-        self._future: Future[None] = engine().start(self._run)
+        self._future: Future[None] | None = None
+        self.stopped = False
+
+    def start(self) -> None:
+        """Begin; apart from making one, so that an interrupt in between finds what to stop."""
+        self._future = engine().start(self._run)
 
     async def _run(self) -> None:
         try:
@@ -85,10 +90,12 @@ class Going:
     @property
     def finished(self) -> bool:
         """Whether nothing is bought and nothing is collected any more."""
-        return self._future.done()
+        return self._future is None or self._future.done()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until it is finished and return whether it is."""
+        if self._future is None:
+            return True
         try:
             self._future.result(timeout_s)
         except WaitTimeoutError:
@@ -97,6 +104,7 @@ class Going:
 
     def stop(self, mode: StopMode) -> int:
         """Begin no further purchase, and return how many points are left."""
+        self.stopped = True
         return engine().run(self.runner.stop, mode)
 
     def pause(self) -> None:
@@ -121,7 +129,7 @@ def hold(
     new: bool = False,
     again: bool = False,
 ) -> Going | None:
-    """Take the lease of a run and begin to buy; blocking until then.
+    """Take the lease of a run and make ready to buy; blocking.
 
     Parameters
     ----------

@@ -89,7 +89,8 @@ def begin(lab: Lab, plan: Plan, terms: Terms) -> Run:
         return _attach(look_at(found, lab), plan, terms)
     run = look_at(folder, lab)
     lab.last_run = run
-    run._go_on(plan.runnable, terms.settings, new=terms.new, client=terms.client)
+    with _interruptible(run):
+        run._go_on(plan.runnable, terms.settings, new=terms.new, client=terms.client)
     return run
 
 
@@ -101,13 +102,15 @@ def _attach(run: Run, plan: Plan, terms: Terms) -> Run:
     if not terms.single:
         count = plural(len(plan.runnable), "point")
         print(f"Attached to run {run.run_id}: {count}, {len(left):,} to buy.")
-    if run.running_here:
+    if not run._make_way():
         return run
+    left = set(run._ids(_TO_BUY if terms.budget is not None else {PointStatus.PLANNED}))
     under_way = set(run._ids(UNDER_WAY))
     if left or under_way:
         _check(plan, terms, {point.point_id for point in plan.points} - left)
         wanted = [point for point in plan.runnable if point.point_id in left | under_way]
-        run._go_on(wanted, terms.settings, budget=terms.budget, client=terms.client)
+        with _interruptible(run):
+            run._go_on(wanted, terms.settings, budget=terms.budget, client=terms.client)
     return run
 
 
@@ -215,6 +218,16 @@ def _row(point: Point, run_id: str) -> dict[str, Any]:
             "error_message": point.reason[:500],
         }
     return row
+
+
+@contextmanager
+def _interruptible(run: Run) -> Iterator[None]:
+    """Have an interrupt stop a run that has just begun, before anybody waits for it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        run._interrupted()
+        raise
 
 
 @contextmanager

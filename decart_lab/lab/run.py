@@ -220,14 +220,8 @@ class Run(Record):
         LeaseError
             Another kernel is buying it.
         """
-        if self.running_here:
-            assert self._going is not None
-            if not self._collecting:
-                self._going.resume()
-                return self
-            # What goes on only collects: it makes way for one that buys and collects.
-            self._going.stop("detach")
-            self._going.wait()
+        if not self._make_way():
+            return self
         budget = check_budget(budget)
         wanted = {PointStatus.PLANNED, PointStatus.SUBMITTING, *UNDER_WAY}
         if budget is not None:
@@ -394,6 +388,22 @@ class Run(Record):
             print(f"Another kernel is buying this run: {self.holder}. It is followed here.")
             return False
         self._going, self._collecting = going, False
+        going.start()
+        return True
+
+    def _make_way(self) -> bool:
+        """End what goes on here without buying; False when what goes on here buys, or does now."""
+        going = self._going
+        if going is None or going.finished:
+            return True
+        if not (self._collecting or going.stopped):
+            going.resume()
+            return False
+        # What is on its way is waited for: cut off, it would be in doubt.
+        while self._ids({PointStatus.SUBMITTING}) and not going.wait(0.05):
+            pass
+        going.stop("detach")
+        going.wait()
         return True
 
     def _collect(self) -> None:

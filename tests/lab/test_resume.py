@@ -162,6 +162,22 @@ def test_a_stopped_run_goes_on_where_it_was(lab, emu):
     assert run.stop() == 0
 
 
+def test_a_run_that_is_still_stopping_is_gone_on_with_at_once():
+    scripted = Scripted(CLIP.read_bytes())
+    with serve(scripted.app) as url, connect(url, api_key="k") as lab:
+        sweep = lab.sweep(model="lucy-2.1", prompt="ink", data=CLIP, seed=range(8))
+        run = sweep.start(concurrency=2)
+        while not scripted.bought["ink"]:
+            time.sleep(0.01)
+        run.stop()
+        assert status(sweep.run()) == {"completed": 8}
+        run = lab.sweep(model="lucy-2.1", prompt="clay", data=CLIP, seed=range(8)).start()
+        run.stop()
+        run.resume().wait()
+    assert status(run) == {"completed": 8}
+    assert scripted.bought == {"ink": 8, "clay": 8}
+
+
 def test_a_paused_run_buys_nothing_until_it_is_resumed():
     scripted = Scripted()
     with serve(scripted.app) as url, connect(url, api_key="k") as lab:
