@@ -118,6 +118,8 @@ def test_an_interrupt_at_any_moment_returns_soon_and_nothing_paid_is_lost(grid, 
             assert raised == "KeyboardInterrupt", text
             assert time.monotonic() - interrupted < RETURNS_S
             assert "run = dl.open_run(" in text
+            if dice.random() < 0.5:
+                continue  # the next cell comes before what was begun has ended
             before = len(emu.ledger)
             it.run("run = lab.last_run; run.wait()")
             # what was begun may have been finished; nothing new was
