@@ -99,13 +99,6 @@ class ClientFault:
 
 CLIENT_FAULTS = (
     ClientFault("disk_full", "the disk has no room", lambda disk, _: disk.full()),
-    ClientFault(
-        "disk_nearly_full",
-        "the disk has room for a line, and for no result",
-        lambda disk, _: disk.full(leave_bytes=256 * 1024),
-    ),
-    ClientFault(
-        "read_only_folder", "the disk may not be written", lambda disk, _: disk.read_only()
-    ),
+    ClientFault("read_only", "the disk may not be written", lambda disk, _: disk.read_only()),
     ClientFault("vanished_folder", "the folder is gone", lambda _, folder: vanished(folder)),
 )
