@@ -84,11 +84,7 @@ def emu() -> Iterator[object]:
 
 def setup(url: str, **grid: object) -> str:
     keywords = ", ".join(f"{name}={value!r}" for name, value in grid.items())
-    return (
-        "import decart_lab as dl\n"
-        f"lab = dl.connect({url!r})\n"
-        f"sweep = lab.sweep({keywords})\n"
-    )
+    return f"import decart_lab as dl\nlab = dl.connect({url!r})\nsweep = lab.sweep({keywords})\n"
 
 
 PICTURES = {"model": "lucy-image-2", "prompt": "ink", "data": str(CAT), "seed": range(60)}
@@ -175,8 +171,7 @@ def test_run_all_twice_buys_nothing_the_second_time(emu, tmp_path):
         "sweep = lab.sweep(model=['lucy-image-2', 'lucy-2.1'], data=[cat, clip], seed=[1, 2],\n"
         "                  prompt=dl.template('a {look} look', look=['ink', 'clay']))\n"
         "run = sweep.run()\nrun",
-        "assert (run.df['status'] == 'completed').all()\n"
-        "print(sorted(run.df['media_sha256']))",
+        "assert (run.df['status'] == 'completed').all()\nprint(sorted(run.df['media_sha256']))",
         "print(picture.path.name, film.path.name)",
     )
     said, bought = [], []
