@@ -345,7 +345,7 @@ _SERVED_BY: Final[dict[Kind, str]] = {
 def _wrong_kind(row: ModelSpec, kinds: tuple[Kind, ...]) -> InvalidInputError:
     wanted = " or ".join(kinds)
     return InvalidInputError(
-        f"Model {row.name!r} is a {row.kind} model; this call takes {wanted} models.",
+        f"{row.name!r} is a model for {row.kind}; this call takes models for {wanted}.",
         field="model",
         hint=f"{row.kind.capitalize()} models are served by {_SERVED_BY[row.kind]}.",
     )
