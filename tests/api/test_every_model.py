@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from decart_lab import DecartClient, models
+from decart_lab._clock import AcceleratedClock
 from decart_lab.contract.models import names
 from decart_lab.contract.requests import schema_of
 from decart_lab.media.image import open_image
@@ -35,6 +36,11 @@ def opening(clip, tmp_path_factory):
     return path
 
 
+def hurried(emulator):
+    """A client whose pauses between polls are as short as the emulator's jobs."""
+    return DecartClient(emulator.api_key, base_url=emulator.url, clock=AcceleratedClock(20.0))
+
+
 def extra(model):
     """What a model's schema needs besides data."""
     fields = schema_of(model).fields.model_fields
@@ -44,7 +50,7 @@ def extra(model):
 @pytest.mark.parametrize("name", names("image"))
 async def test_an_image_model_gives_a_picture_of_its_size(painter, name, photo, portrait, tmp_path):
     model = models.image(name)
-    async with DecartClient(painter.api_key, base_url=painter.url) as client:
+    async with hurried(painter) as client:
         for source in (photo, portrait):
             media = await client.process(
                 model=model, data=source, save_to=tmp_path / "out.png", **extra(model)
@@ -61,7 +67,7 @@ async def test_a_video_model_gives_a_clip_of_its_size_rate_and_length(
     painter, name, opening, tmp_path
 ):
     model = models.video(name)
-    async with DecartClient(painter.api_key, base_url=painter.url) as client:
+    async with hurried(painter) as client:
         result = await client.queue.submit_and_poll(
             model=model, data=opening, save_to=tmp_path / "out.mp4", **extra(model)
         )
