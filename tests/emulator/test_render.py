@@ -167,6 +167,17 @@ def test_a_reference_picture_shows_with_and_without_a_prompt(name, rendered, inp
         assert far(plain, dressed) > 3
 
 
+def test_a_try_on_model_dresses_the_middle_and_others_the_whole(rendered, inputs):
+    rims = []
+    for name in ("lucy-vton-3", "lucy-2.1"):
+        pictures = []
+        for reference in (None, inputs["portrait"]):
+            out = rendered(find(name, "video"), prompt="", reference=reference)[2]
+            pictures.append(pixels(out)[:, :32].mean((0, 1)))
+        rims.append(np.abs(pictures[0] - pictures[1]).max())
+    assert rims[0] < 3 < rims[1]
+
+
 def test_other_inputs_give_other_results(rendered, inputs):
     model = find("lucy-image-2", "image")
     assert far(rendered(model)[2], rendered(model, data=inputs["portrait"])[2]) > 10
