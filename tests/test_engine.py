@@ -103,6 +103,25 @@ def test_an_interrupt_cancels_the_coroutine_and_returns_at_once():
     assert seen.wait(5), "the coroutine was left running"
 
 
+def test_an_interrupt_is_never_lost_however_it_falls():
+    # In the lines that hand over and wait there is no moment at which it may be missed.
+    for _ in range(300):
+        ended = threading.Event()
+
+        async def work(ended=ended):
+            os.kill(os.getpid(), signal.SIGINT)
+            try:
+                await asyncio.sleep(60)
+            finally:
+                ended.set()
+
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            engine().run(work)
+        assert ended.wait(5)
+        assert time.monotonic() - began < 5
+
+
 def test_callbacks_run_in_order_on_one_thread_off_the_loop():
     seen = []
     done = threading.Event()
