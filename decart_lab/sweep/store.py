@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,7 +123,8 @@ class Store:
         except DecartSDKError:
             return ""  # the result is what was paid for, with or without a picture of it
         with _wrapped("written", self.folder):
-            part = self.folder / f"{relative}.{os.getpid()}.part"
+            # Named by chance: equal results of several points are adopted at the same time.
+            part = self.folder / f"{relative}.{secrets.token_hex(4)}.part"
             part.parent.mkdir(parents=True, exist_ok=True)
             part.write_bytes(content)
             part.replace(self.folder / relative)
