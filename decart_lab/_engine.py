@@ -16,10 +16,10 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar
 
 from .errors import DecartSDKError
 
@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger("decart_lab")
 
+INTERRUPT_S: Final = 0.1
+"""How late an interrupt may be noticed at worst, in seconds."""
 FLUSH_S: Final = 2.0
 """How long a blocking call waits for its callbacks after its result is there, in seconds."""
 
@@ -54,6 +56,8 @@ class Engine:
         )
         self._portal = self._context.__enter__()
         self._thread: int = self._portal.call(threading.get_ident)
+        self._loop: asyncio.AbstractEventLoop = self._portal.call(asyncio.get_running_loop)
+        self._tasks: set[asyncio.Task[Any]] = set()  # the loop itself refers to tasks only weakly
         self._callbacks = _Callbacks()
         self._closed = False
 
@@ -72,9 +76,24 @@ class Engine:
         DecartSDKError
             Called from the engine's own loop, where waiting for the answer would never end.
         """
-        return self._start(partial(async_fn, *args, **kwargs), _Stop())
+        stop = _Stop()
+        future: Future[T] = Future()
+        future.add_done_callback(lambda done: stop.now() if done.cancelled() else None)
+        self._begin(partial(async_fn, *args, **kwargs), stop, partial(_settle, future))
+        return future
 
-    def _start(self, make: Callable[[], Coroutine[Any, Any, T]], stop: _Stop) -> Future[T]:
+    def _begin(
+        self,
+        make: Callable[[], Coroutine[Any, Any, T]],
+        stop: _Stop,
+        done: Callable[[asyncio.Task[T]], object],
+    ) -> None:
+        """Have the loop run a coroutine as asyncio's own task, and call ``done`` there.
+
+        Not through the portal's call: its cancel scope would cancel every further ``await``, and
+        with it the clean-up of libraries written for asyncio, and an interrupt within its futures
+        can leave one of their locks held and the loop waiting for it.
+        """
         if threading.get_ident() == self._thread:
             raise DecartSDKError(
                 "A blocking call was made from the engine's own loop, where it would never end.",
@@ -84,7 +103,15 @@ class Engine:
             raise DecartSDKError(
                 "The engine is closed.", hint="The interpreter is ending; start nothing new."
             )
-        return self._portal.start_task_soon(_as_plain_task, make, stop)
+
+        def begin() -> None:
+            task = self._loop.create_task(make())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(done)
+            stop.watch(task)
+
+        self._loop.call_soon_threadsafe(begin)
 
     def run(
         self, async_fn: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
@@ -102,16 +129,17 @@ class Engine:
         DecartSDKError
             Called from the engine's own loop.
         """
-        # An interrupt may come before there is a future to cancel, but never before this.
+        # An interrupt may come at any moment between these lines; none of them holds a lock then.
         stop = _Stop()
+        outcome: _Outcome[T] = _Outcome()
         try:
-            future = self._start(partial(async_fn, *args, **kwargs), stop)
-            wait([future])
+            self._begin(partial(async_fn, *args, **kwargs), stop, outcome.put)
+            outcome.wait()
         except KeyboardInterrupt:
             stop.now()
             raise
         self._callbacks.flush(FLUSH_S)
-        return future.result()
+        return outcome.result()
 
     def callback(self, fn: Callable[..., object], *args: object) -> None:
         """Run a user's callback on one worker thread, in the order given, never on the loop.
@@ -164,26 +192,42 @@ class _Stop:
             task.cancel()
 
 
-async def _as_plain_task(make: Callable[[], Coroutine[Any, Any, T]], stop: _Stop) -> T:
-    """Run a coroutine as asyncio's own task, which is cancelled once.
+class _Outcome(Generic[T]):
+    """A finished task, waited for on a bare lock: an interrupt leaves such a wait untouched."""
 
-    A cancelled scope of the portal would cancel every further ``await``, and with it the clean-up
-    of libraries written for asyncio: connections and tracks would be left open.
-    """
-    from anyio import CancelScope
+    def __init__(self) -> None:
+        self._task: asyncio.Task[T] | None = None
+        self._arrived = threading.Lock()
+        self._arrived.acquire()
 
-    task = asyncio.get_running_loop().create_task(make())
-    stop.watch(task)
-    try:
-        await asyncio.wait([task])
-    except asyncio.CancelledError:
-        task.cancel()
-        with CancelScope(shield=True):
-            await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # looked at, so that nobody is told it never was
-        raise
-    return task.result()
+    def put(self, task: asyncio.Task[T]) -> None:
+        self._task = task
+        self._arrived.release()
+
+    def wait(self) -> None:
+        # Looking up now and then: a signal that lands just before the system call that waits does
+        # not end it, and the interrupt would be noticed only when the work is done.
+        while not self._arrived.acquire(timeout=INTERRUPT_S):
+            pass
+
+    def result(self) -> T:
+        assert self._task is not None
+        if self._task.cancelled():
+            raise CancelledError
+        return self._task.result()
+
+
+def _settle(future: Future[T], task: asyncio.Task[T]) -> None:
+    """Hand a finished task's outcome to a future that may have been cancelled meanwhile."""
+    if task.cancelled():
+        future.cancel()
+    problem = None if task.cancelled() else task.exception()
+    if not future.set_running_or_notify_cancel():
+        return
+    if problem is not None:
+        future.set_exception(problem)
+    else:
+        future.set_result(task.result())
 
 
 class _Callbacks:

@@ -1,11 +1,13 @@
 """Where settings come from: argument, then environment, then default; and the Secret type.
 
-No network and no files are touched here. Everything that names an environment variable of ours is
-in this file, so that the README's table can be checked against it.
+No network is touched here, and no file but the one in which a Jupyter server says where it is.
+Everything that names an environment variable of ours is in this file, so that the README's table
+can be checked against it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from functools import cache
@@ -158,14 +160,23 @@ def resolve_proxy(proxy: str) -> str:
 def jupyter_server_url() -> str | None:
     """Return the address of the Jupyter server this kernel belongs to, if it can be known.
 
-    JupyterHub sets ``JUPYTERHUB_SERVICE_URL``-style variables; jupyter_server sets
-    ``JPY_SESSION_NAME`` and friends but no address, so otherwise ``JUPYTER_SERVER_URL`` is what
-    deployments set by hand.
+    ``JUPYTER_SERVER_URL`` says it where a deployment has set it. Otherwise the server that started
+    this kernel gave its process id in ``JPY_PARENT_PID`` and wrote its address into
+    ``jpserver-<pid>.json`` in Jupyter's runtime folder.
     """
     value = os.environ.get("JUPYTER_SERVER_URL", "").strip()
-    if not value:
+    if value:
+        return check_url(value, field="JUPYTER_SERVER_URL")
+    pid = os.environ.get("JPY_PARENT_PID", "")
+    if not pid.isdigit():
         return None
-    return check_url(value, field="JUPYTER_SERVER_URL")
+    try:
+        from jupyter_core.paths import jupyter_runtime_dir
+
+        written = Path(jupyter_runtime_dir(), f"jpserver-{pid}.json").read_text(encoding="utf-8")
+        return check_url(json.loads(written)["url"], field="the Jupyter server's address")
+    except (ImportError, OSError, ValueError, KeyError, TypeError, InvalidBaseURLError):
+        return None
 
 
 def runs_root() -> Path:

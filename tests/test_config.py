@@ -99,12 +99,38 @@ def test_a_trailing_slash_is_dropped():
 
 def test_a_proxy_path_needs_a_known_jupyter_server(monkeypatch):
     monkeypatch.delenv("JUPYTER_SERVER_URL", raising=False)
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
     with pytest.raises(InvalidBaseURLError, match="not known"):
         resolve_proxy("/api/decart")
     monkeypatch.setenv("JUPYTER_SERVER_URL", "http://127.0.0.1:8888/user/ada/")
     assert resolve_proxy("/api/decart") == "http://127.0.0.1:8888/user/ada/api/decart"
     with pytest.raises(InvalidBaseURLError):
         resolve_proxy("//evil.example/api")
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ('{"url": "http://127.0.0.1:8889/lab/"}', "http://127.0.0.1:8889/lab/api/decart"),
+        ('{"url": 5}', None),
+        ("{", None),
+        ("[]", None),
+        (None, None),
+    ],
+)
+def test_a_proxy_path_is_taken_on_the_server_that_started_the_kernel(
+    monkeypatch, tmp_path, written, found
+):
+    monkeypatch.delenv("JUPYTER_SERVER_URL", raising=False)
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("JPY_PARENT_PID", "4711")
+    if written is not None:
+        (tmp_path / "jpserver-4711.json").write_text(written)
+    if found is not None:
+        assert resolve_proxy("/api/decart") == found
+    else:
+        with pytest.raises(InvalidBaseURLError, match="not known"):
+            resolve_proxy("/api/decart")
 
 
 def test_the_user_agent_names_us_and_the_integration():

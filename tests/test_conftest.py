@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -43,6 +44,7 @@ def test_it():
 def test_settings_of_the_machine_do_not_reach_a_test(outcome):
     said = outcome(
         """
+import asyncio
 import os
 def test_it(tmp_path):
     assert "DECART_API_KEY" not in os.environ
@@ -71,3 +73,8 @@ def test_other_skips_stay_skips(outcome):
         DECART_LAB_REQUIRE="chromium,node",
     )
     assert "1 skipped" in said
+
+
+def test_the_browser_leaves_no_event_loop_behind():
+    """Playwright's sync face runs one in the main thread; this module comes after its tests."""
+    assert asyncio.run(asyncio.sleep(0, "ran")) == "ran"

@@ -3,7 +3,7 @@
 A new model is one row of ``ROWS``. Validation, completion, prices, the emulator's routes and the
 parametrised tests read the same row. Sources: wire contract sections 3.1 to 3.4, which cite the
 official SDKs (PyPI decart 0.2.4, npm @decartai/sdk 0.1.20) and the vendor's OpenAPI document of
-2026-08-01; the seeds name the older ids.
+2026-08-01; older documents name the older ids.
 """
 
 from __future__ import annotations
@@ -345,7 +345,7 @@ _SERVED_BY: Final[dict[Kind, str]] = {
 def _wrong_kind(row: ModelSpec, kinds: tuple[Kind, ...]) -> InvalidInputError:
     wanted = " or ".join(kinds)
     return InvalidInputError(
-        f"Model {row.name!r} is a {row.kind} model; this call takes {wanted} models.",
+        f"{row.name!r} is a model for {row.kind}; this call takes models for {wanted}.",
         field="model",
         hint=f"{row.kind.capitalize()} models are served by {_SERVED_BY[row.kind]}.",
     )

@@ -268,7 +268,7 @@ LOOKS: Final[tuple[Look, ...]] = (
         "[a]lutyuv=y='clip(96+floor((val-16)/73)*62,16,235)':u='128+(val-128)*2.4'"
         ":v='128+(val-128)*2.4'[flat];"
         f"{_screen('128+112*sin((X+Y)*0.44)*sin((X-Y)*0.44)')}[dots];"
-        "[b]lutyuv=y='clip(val*1.25+8,0,255)'[tone];"
+        "[b]lutyuv=y='clip(val*1.14+4,0,255)'[tone];"
         "[tone][dots]blend=c0_mode=hardmix:c1_opacity=0:c2_opacity=0,"
         "lutyuv=y='clip(val,60,235)'[print];"
         "[print][flat]blend=c0_mode=darken:c1_opacity=0:c2_opacity=0[inked];"

@@ -33,7 +33,7 @@ def bundle(media: Media) -> dict[str, str]:
     from .media import describe
 
     try:
-        facts = " \N{MIDDLE DOT} ".join([clip(media.path.name, 80), *describe(media)])
+        facts = " \N{MIDDLE DOT} ".join([_name(media.path), *describe(media)])
         body = _picture(media) if media.kind == "image" else _clip(media)
     except DecartSDKError as error:
         return {"text/plain": f"{media!r}\n{error}"}
@@ -58,18 +58,27 @@ def _clip(media: Media) -> str:
         note = "It is long: save() makes the edited clip."
         return f'{_image(still, media)}<div style="{_MUTED}">{note}</div>'
     source = prepare(media)
-    if source.size_bytes <= EMBED_BYTES and source.probe.codec in _PLAYED:
-        width, height = _fit(media)
-        return (
-            f'<video controls loop playsinline preload="none" width="{width}" height="{height}" '
-            f'style="max-width:100%;height:auto" poster="{_data("image/webp", still)}" '
-            f'src="{_data(source.mime, media.read())}"></video>'
-        )
+    played = source.probe.codec in _PLAYED
+    if played and source.size_bytes <= EMBED_BYTES:
+        return _player(media, still, _data(source.mime, media.read()))
     where = _relative(source.path or media.path)
+    address = escape(quote(where), quote=True)
+    # A notebook's server serves what lies in the notebook's folder, and nothing above it.
+    served = played and not where.startswith(("..", "/"))
     return (
-        f'{_image(still, media)}<div style="font-size:var(--jp-ui-font-size1,13px)">'
-        f'<a href="{escape(quote(where), quote=True)}" target="_blank" rel="noopener">'
-        f"{escape(clip(where, 300))}</a></div>"
+        f"{_player(media, still, address) if served else _image(still, media)}"
+        '<div style="font-size:var(--jp-ui-font-size1,13px)">'
+        f'<a href="{address}" target="_blank" rel="noopener">{escape(clip(where, 300))}</a></div>'
+    )
+
+
+def _player(media: Media, still: bytes, source: str) -> str:
+    """Return a player that loads nothing until it is asked to play."""
+    width, height = _fit(media)
+    return (
+        f'<video controls loop playsinline preload="none" width="{width}" height="{height}" '
+        f'style="max-width:100%;height:auto" poster="{_data("image/webp", still)}" '
+        f'src="{source}"></video>'
     )
 
 
@@ -80,6 +89,18 @@ def _image(webp: bytes, media: Media) -> str:
         f'<img src="{_data("image/webp", webp)}" alt="{name}" width="{width}" height="{height}" '
         'style="max-width:100%;height:auto">'
     )
+
+
+def _name(path: Path) -> str:
+    """Return a file's name for a caption; of a name made from content, the first digits say enough.
+
+    Examples
+    --------
+    >>> _name(Path("media/c7/" + "c77c3054" * 8 + ".mp4"))
+    'c77c3054.mp4'
+    """
+    named_by_content = len(path.stem) == 64 and set(path.stem) <= set("0123456789abcdef")
+    return path.stem[:8] + path.suffix if named_by_content else clip(path.name, 80)
 
 
 def _fit(media: Media) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from statistics import pstdev
 from typing import Final
 
 PRICE: Final = 0.0135
-"""What a poll may cost, as a share of the mean duration: about six polls a job, seen late by 8 % of it."""
+"""What a poll may cost, as a share of the mean duration: some six polls a job, seen 8 % late."""
 
 ENOUGH: Final = 4
 """So many durations are history; with fewer, polls only follow the time that has passed."""

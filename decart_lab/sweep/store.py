@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -219,12 +220,13 @@ class Store:
         try:
             content = thumbnail(poster(path) if is_clip else path, THUMB_SIZE)
             with _wrapped("written", self.folder):
-                part = self.folder / f"{relative}.{os.getpid()}.part"
+                # Named by chance: equal results of several points arrive at the same time.
+                part = self.folder / f"{relative}.{secrets.token_hex(4)}.part"
                 part.parent.mkdir(parents=True, exist_ok=True)
                 part.write_bytes(content)
                 part.replace(self.folder / relative)
         except DecartSDKError:
-            return ""
+            return ""  # the result is what was paid for, with or without a picture of it
         return relative
 
 

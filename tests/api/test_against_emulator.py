@@ -8,6 +8,7 @@ import io
 import pytest
 
 from decart_lab import DecartClient
+from decart_lab._clock import AcceleratedClock
 from decart_lab.errors import (
     AuthError,
     InvalidInputError,
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 
 def client_of(emu, key=None):
-    return DecartClient(key or emu.api_key, base_url=emu.url)
+    return DecartClient(key or emu.api_key, base_url=emu.url, clock=AcceleratedClock(20.0))
 
 
 async def test_a_photograph_comes_back_as_a_picture_of_the_models_size(emu, photo, tmp_path):

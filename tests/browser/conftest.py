@@ -1,4 +1,8 @@
-"""One JupyterLab server and one Chromium for all browser tests: both are slow to start."""
+"""One JupyterLab server and one Chromium for a module of browser tests: both are slow to start.
+
+Not for the session: as long as playwright's sync face is in use, the main thread counts as being
+inside a running event loop, and no other test could call ``asyncio.run``.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +36,7 @@ START_S = 60
 RUN_S = 60
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """The machine's own Chromium, without a window."""
     if CHROMIUM is None:
@@ -97,7 +101,7 @@ FINISHED = """() => {
 }"""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]:
     """A JupyterLab over a folder that holds copies of the notebooks."""
     folder = tmp_path_factory.mktemp("notebooks")

@@ -12,7 +12,7 @@ from decart_lab.contract.prices import image_cost, price_of, video_cost
 from decart_lab.contract.requests import SCHEMAS, file_kinds
 from decart_lab.errors import InvalidInputError, ModelNotFoundError
 
-SEED_NAMES = Path(__file__).parent / "seed_names.json"
+DOCUMENTED_NAMES = Path(__file__).parent / "documented_names.json"
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def test_every_model_the_official_sdk_lists_is_current_with_the_same_facts(kind)
         )
 
 
-@pytest.mark.parametrize("name", json.loads(SEED_NAMES.read_text()))
+@pytest.mark.parametrize("name", json.loads(DOCUMENTED_NAMES.read_text()))
 def test_every_id_the_documents_name_is_still_usable(name):
     rows = [row for row in ROWS if row.name == name and row.status != "retired"]
     assert rows

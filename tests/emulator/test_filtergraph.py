@@ -30,6 +30,10 @@ def test_frames_come_out_in_order_and_none_is_lost():
     assert levels(graph, range(20, 60)) == list(range(20, 60))
 
 
+def test_what_a_filter_holds_back_comes_out_at_the_end():
+    assert levels(parse("reverse"), [20, 30, 40]) == [40, 30, 20]
+
+
 def test_commas_in_quotes_belong_to_the_expression():
     assert levels(parse("lutyuv=y='clip(val+10,16,90)',null"), [50, 100]) == [60, 90]
 

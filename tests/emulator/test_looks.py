@@ -34,6 +34,11 @@ def far(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.abs(first - second).mean())
 
 
+def fine(picture: np.ndarray) -> np.ndarray:
+    """The grain of a picture without what lies under it."""
+    return picture - coarse(picture, 4).repeat(4, axis=0).repeat(4, axis=1)
+
+
 def coarse(picture: np.ndarray, block: int = 8) -> np.ndarray:
     """A picture without its grain: the means of its blocks."""
     return np.asarray(Image.fromarray(picture.astype(np.uint8)).reduce(block), int)
@@ -57,10 +62,10 @@ def test_a_look_repaints_visibly_keeps_every_frame_and_repeats_exactly(look, cat
     assert (first == painted(cat, look.name, frames=3)).all()
 
 
-@pytest.mark.parametrize("name", ["ink", "watercolour", "sketch", "snow", "oil painting", "noir"])
+@pytest.mark.parametrize("name", ["watercolour", "snow", "oil painting", "noir", "vintage"])
 def test_another_seed_is_another_texture_of_the_same_look(name, cat):
     one, two = painted(cat, name)[0], painted(cat, name, seed=2)[0]
-    assert far(one, two) > 0.5
+    assert far(fine(one), fine(two)) > 6
     assert far(coarse(one, 32), coarse(two, 32)) < 8
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -23,7 +24,7 @@ from tests.helpers.clips import pan, write_clip
 
 SERVED = [row for row in ROWS if row.kind != "realtime" and row.status != "retired"]
 CLIP_S = 0.5
-PATH = ({"frame": 0, "x": 300, "y": 200}, {"frame": 8, "x": 900, "y": 500})
+PATH = ({"frame": 0, "x": 150, "y": 150}, {"frame": 8, "x": 450, "y": 250})
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +115,11 @@ def test_a_clip_model_of_fixed_length_does_not_outlast_its_input(inputs, tmp_pat
     assert render(request, tmp_path / "out").seconds == pytest.approx(CLIP_S, abs=0.04)
 
 
+def test_a_clip_that_ends_before_its_stated_length_holds_its_last_frame(inputs, tmp_path):
+    request = replace(request_for(find("lucy-2.1", "video"), inputs), input_s=1.0)
+    assert render(request, tmp_path / "out").frames == probe(tmp_path / "out").frames == 20
+
+
 def test_the_real_clip_keeps_its_length(clip, tmp_path):
     known = min(probe(clip).duration_s, 2.0)
     request = RenderRequest(find("lucy-2.1", "video"), "anime", 1, data=clip, input_s=known)
@@ -161,6 +167,17 @@ def test_a_reference_picture_shows_with_and_without_a_prompt(name, rendered, inp
         assert far(plain, dressed) > 3
 
 
+def test_a_try_on_model_dresses_the_middle_and_others_the_whole(rendered, inputs):
+    rims = []
+    for name in ("lucy-vton-3", "lucy-2.1"):
+        pictures = []
+        for reference in (None, inputs["portrait"]):
+            out = rendered(find(name, "video"), prompt="", reference=reference)[2]
+            pictures.append(pixels(out)[:, :32].mean((0, 1)))
+        rims.append(np.abs(pictures[0] - pictures[1]).max())
+    assert rims[0] < 3 < rims[1]
+
+
 def test_other_inputs_give_other_results(rendered, inputs):
     model = find("lucy-image-2", "image")
     assert far(rendered(model)[2], rendered(model, data=inputs["portrait"])[2]) > 10
@@ -169,7 +186,7 @@ def test_other_inputs_give_other_results(rendered, inputs):
 def test_a_trajectory_moves_something(rendered):
     _, _, out = rendered(find("lucy-motion", "video"))
     frames = [to_rgb(frame).astype(int) for frame in read_frames(out)]
-    assert np.abs(frames[0] - frames[-1]).mean() > 2
+    assert np.abs(frames[0] - frames[-1]).mean() > 1
 
 
 def test_the_smaller_resolution_is_smaller(rendered):
@@ -235,8 +252,13 @@ def test_a_canned_answer_names_its_job_and_says_that_it_is_simulated(inputs, tmp
     for name in ("lucy-image-2", "lucy-2.1"):
         request = request_for(find(name, "image", "video"), inputs)
         render(replace(request, mode="canned", job_id="job-42"), tmp_path / name)
+    content = (tmp_path / "lucy-image-2").read_bytes()
+    at = 8
+    while at < len(content):  # readers differ in what they forgive: every checksum is right
+        end = at + 8 + int.from_bytes(content[at : at + 4], "big")
+        assert zlib.crc32(content[at + 4 : end]) == int.from_bytes(content[end : end + 4], "big")
+        at = end + 4
     with Image.open(tmp_path / "lucy-image-2") as picture:
-        picture.load()
         assert (picture.text["Job"], picture.text["Simulated"]) == ("job-42", "true")
     with av.open(str(tmp_path / "lucy-2.1")) as clip:
         comment = clip.metadata["comment"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,9 @@ HELD_OUT = (
 )
 
 
+LIGHTS = ((1.0, 0.6, 0.3), (0.45, 0.7, 1.0), (0.6, 1.0, 0.5))
+
+
 def held_out() -> list[Image.Image]:
     folder = Path(skimage.data.__file__).parent
     return [Image.open(folder / name).convert("RGB") for name in HELD_OUT]
@@ -49,10 +52,10 @@ def development() -> list[Image.Image]:
             p for p in (Path(folder) / "image.png", Path(folder) / "person.webp") if p.exists()
         ]
     whole = [Image.open(path).convert("RGB") for path in paths]
-    # Parts, and grey, faint, dark and tiled versions, stand in for the variety of photographs.
+    # Parts of them, grey, faint, dark, coloured and tiled, stand in for the variety of photographs.
     return [
         *whole,
-        *(part(image, 0.0, 0.0) for image in whole),
+        *(lit(part(image, 0.0, 0.0), colour) for image, colour in zip(whole, cycle(LIGHTS))),
         *(part(image, 0.5, 0.4) for image in whole),
         *(image.convert("L").convert("RGB") for image in whole),
         *(part(image, 0.5, 0.0).point(lambda v: int(90 + v * 0.4)) for image in whole),
@@ -62,6 +65,11 @@ def development() -> list[Image.Image]:
         *(tiled(image, 6).convert("L").convert("RGB") for image in whole),
         *(tiled(image, 12) for image in whole),
     ]  # fmt: skip
+
+
+def lit(image: Image.Image, colour: tuple[float, float, float]) -> Image.Image:
+    """The picture under a coloured lamp."""
+    return Image.fromarray((np.asarray(image) * np.array(colour)).astype(np.uint8))
 
 
 def tiled(image: Image.Image, times: int) -> Image.Image:

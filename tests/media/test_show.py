@@ -51,14 +51,25 @@ def test_a_small_clip_plays_on_click_and_loads_nothing_before():
     assert video["src"].startswith("data:video/mp4;base64,")
 
 
-def test_a_large_clip_is_a_poster_and_a_link(monkeypatch):
+def test_a_large_clip_beside_the_notebook_is_played_from_its_file(monkeypatch):
     monkeypatch.setattr(show, "EMBED_BYTES", 1000)
     monkeypatch.chdir(samples.path("clip.mp4").parent)
     text = html(Media(samples.path("clip.mp4")))
     tags = Tags(text).found
-    assert not [tag for tag, _ in tags if tag == "video"]
+    (video,) = [attrs for tag, attrs in tags if tag == "video"]
+    assert video["src"] == "clip.mp4"
+    assert video["preload"] == "none"
     assert [attrs["href"] for tag, attrs in tags if tag == "a"] == ["clip.mp4"]
     assert len(text) < 120_000
+
+
+def test_a_large_clip_that_no_server_would_serve_is_a_poster_and_a_link(monkeypatch, tmp_path):
+    monkeypatch.setattr(show, "EMBED_BYTES", 1000)
+    monkeypatch.chdir(tmp_path)
+    tags = Tags(html(Media(samples.path("clip.mp4")))).found
+    assert not [tag for tag, _ in tags if tag == "video"]
+    (href,) = [attrs["href"] for tag, attrs in tags if tag == "a"]
+    assert href.startswith("..")
 
 
 def test_a_long_edited_clip_is_not_encoded_to_be_looked_at(monkeypatch):
@@ -82,8 +93,9 @@ def test_a_path_never_becomes_another_kind_of_address(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "javascript:alert(1).mp4"
     path.write_bytes(samples.path("clip.mp4").read_bytes())
-    (href,) = [attrs["href"] for tag, attrs in Tags(html(Media(path))).found if tag == "a"]
-    assert href == "javascript%3Aalert%281%29.mp4"
+    tags = Tags(html(Media(path))).found
+    links = [attrs.get("href") or attrs["src"] for tag, attrs in tags if tag in ("a", "video")]
+    assert links == ["javascript%3Aalert%281%29.mp4"] * 2
 
 
 def test_what_is_simulated_says_so_and_what_is_not_does_not():

@@ -41,7 +41,7 @@ def test_pairs_of_model_and_input_that_do_not_fit_are_excluded_with_the_reason()
     ("change", "says"),
     [
         ({"model": "lucy-imago-2"}, "not found"),
-        ({"model": "mirage"}, "realtime model"),
+        ({"model": "mirage"}, "model for realtime"),
         ({"model": "lucy-dev-v2v"}, "retired"),
         ({"model": 7}, "must be a name"),
         ({"prompt": None}, "prompt is missing"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -36,6 +37,19 @@ def test_a_result_is_moved_to_where_its_content_belongs(store, name, suffix):
     )
     assert max(thumb.size) <= 320
     assert len(list(store.folder.glob("media/*/*"))) == 1
+
+
+def test_equal_results_of_several_points_can_arrive_at_the_same_moment(store):
+    """A paid result was once lost because two threads wrote one thumbnail under one name."""
+    content = samples.path("cat.jpg").read_bytes()
+    for turn in range(10):
+        paths = [store.incoming(f"{turn}-{n}") for n in range(8)]
+        for path in paths:
+            path.write_bytes(content)
+        with ThreadPoolExecutor(len(paths)) as threads:
+            stored = list(threads.map(store.adopt, paths))
+        assert len({(each.media, each.thumb) for each in stored}) == 1
+    assert not list(store.folder.rglob("*.part"))
 
 
 def test_a_result_that_cannot_be_shown_is_kept_all_the_same(store):
