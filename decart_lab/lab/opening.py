@@ -105,7 +105,8 @@ def _attach(run: Run, plan: Plan, terms: Terms) -> Run:
     if not run._make_way():
         return run
     left = set(run._ids(_TO_BUY if terms.budget is not None else {PointStatus.PLANNED}))
-    under_way = set(run._ids(UNDER_WAY))
+    # what a dead kernel was submitting is to be put in doubt, even if nothing else is left
+    under_way = set(run._ids({*UNDER_WAY, PointStatus.SUBMITTING}))
     if left or under_way:
         _check(plan, terms, {point.point_id for point in plan.points} - left)
         wanted = [point for point in plan.runnable if point.point_id in left | under_way]

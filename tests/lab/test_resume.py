@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -332,6 +333,27 @@ def test_a_run_that_another_kernel_holds_is_followed_and_taken_up_when_it_dies(e
     finally:
         child.kill()
         child.wait(10)
+
+
+DIE = """
+import sys, decart_lab as dl
+lab = dl.connect(sys.argv[1])
+lab.sweep(model="lucy-image-2", prompt="ink", data=sys.argv[2]).run()
+"""
+
+
+def test_an_equal_sweep_puts_in_doubt_what_a_dead_kernel_was_sending(lab, emu):
+    """Also when there is nothing else left to buy or to collect."""
+    done = subprocess.run(
+        [sys.executable, "-c", DIE, emu.url, str(CAT)],
+        env=os.environ | {"DECART_LAB_CRASH_AT": "send.before"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode < 0
+    run = lab.sweep(**INK).run()
+    assert status(run) == {"in_doubt": 1}
+    assert len(emu.ledger) == 0
 
 
 # -- lists, exports, shell ------------------------------------------------------------------------
