@@ -377,12 +377,10 @@ def _passed(read: int) -> Counter[str]:
 def _open_posts(passed: Counter[str]) -> int:
     """Return how many paid requests may have been between intent and answer when it died.
 
-    A picture's answer is its "done" or its "ended"; a job's is its "ack", which has one of the two
-    to follow: so this is a bound, too high by the jobs that were still being made.
+    An "ended" is the answer too, unless it is that of the one job that fails.
     """
-    answered = max(passed["ack.after"], passed["done.after"])
-    refused = max(0, passed["ended.after"] - 1)  # one of them is the job that fails
-    return max(0, passed["intent.before"] - answered - refused)
+    refused = max(0, passed["ended.after"] - 1)
+    return max(0, passed["intent.before"] - passed["ack.after"] - refused)
 
 
 def _equal(one: object, other: object) -> bool:

@@ -24,7 +24,7 @@ POINTS: Final = (
     "intent.after",
     "send.before",  # the paid request
     "send.after",  # its answer is read, and nothing of it is written down
-    "ack.before",  # the job id
+    "ack.before",  # the job id, or a picture that was answered at once
     "ack.after",
     "poll.before",
     "poll.after",

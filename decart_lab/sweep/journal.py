@@ -284,7 +284,9 @@ class Journal(Reading):
     ) -> None:
         """Write down that the service has finished, which it may have done at once."""
         found = dict(facts or {})
-        await self._do(lambda db: self._moves.done(db, lease, attempt, found), "done")
+        # A picture answered at once is acknowledged by its arrival.
+        places = ("ack", "done") if attempt.route == "direct" else ("done",)
+        await self._do(lambda db: self._moves.done(db, lease, attempt, found), *places)
 
     async def stored(
         self, lease: Lease, attempt: Attempt, facts: Mapping[str, Any] | None = None
