@@ -22,6 +22,9 @@ SLOWEST: Final = 5.0
 BURST_S: Final = 0.5
 """What was not used of the last half second may be used at once."""
 
+NOTHING_S: Final = 1e-6
+"""A wait this short is rounding: sleeping it out would not move a clock of floats."""
+
 REGROWTH_S: Final = 30.0
 """After a 429 the rate is halved, and grows back in about this time."""
 
@@ -87,7 +90,7 @@ class Turns:
                 continue
             self._fill()
             wait = max(time - self._clock.now(), (1 - self._tokens) / self._rate)
-            if wait <= 0:
+            if wait <= NOTHING_S:
                 heapq.heappop(self._heap)
                 self._tokens -= 1
                 turn.set_result(None)
