@@ -75,7 +75,7 @@ class Follow:
         >>> Follow().delay_s(0.4)
         0.4
         >>> Follow(misses=1).delay_s(0.4), Follow(failures=3).delay_s(0.4)
-        (2.0, 2.0)
+        (5.0, 2.0)
         >>> Follow(strange=30).delay_s(0.4)
         15.0
         """

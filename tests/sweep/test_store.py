@@ -48,7 +48,11 @@ def test_equal_results_of_several_points_can_arrive_at_the_same_moment(store):
             path.write_bytes(content)
         with ThreadPoolExecutor(len(paths)) as threads:
             stored = list(threads.map(store.adopt, paths))
-        assert len({(each.media, each.thumb) for each in stored}) == 1
+            thumbs = list(
+                threads.map(lambda s: store.make_thumb(s.path, s.sha256, is_clip=False), stored)
+            )
+        assert len({each.media for each in stored}) == 1
+        assert set(thumbs) == {f"thumbs/{stored[0].sha256}.webp"}
     assert not list(store.folder.rglob("*.part"))
 
 
