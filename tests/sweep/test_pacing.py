@@ -213,3 +213,16 @@ async def test_all_runs_of_a_kernel_share_their_turns():
 def test_settings_that_cannot_be_are_refused(wrong):
     with pytest.raises(InvalidInputError):
         Settings(**wrong)
+
+
+@pytest.mark.anyio
+async def test_a_wait_that_is_only_rounding_does_not_spin_for_ever():
+    """A clock of floats far from 0 does not move by the last bit of a token."""
+    clock = ManualClock()
+    await clock.advance(1e6)
+    turns = Turns(clock, rate=100.0)
+    turns._tokens = 1 - 2**-53
+    turn = asyncio.create_task(turns.at(clock.now()))
+    async with asyncio.timeout(5):
+        await clock.advance(1.0)
+    assert turn.done()
