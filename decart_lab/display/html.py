@@ -155,8 +155,12 @@ def css() -> str:
 
 
 def card(*children: object, label: str, class_: str = "") -> Html:
-    """Return a whole output of ours: the stylesheet and one labelled block that it applies to."""
-    block = el("div", *children, class_=f"decart-lab {class_}".strip(), aria_label=label)
+    """Return a whole output of ours: the stylesheet and one labelled block that it applies to.
+
+    Notebooks typeset what stands between two dollar signs; prices and prompts are not formulas.
+    """
+    classes = f"decart-lab mathjax_ignore tex2jax_ignore {class_}".strip()
+    block = el("div", *children, class_=classes, aria_label=label)
     return join(el("style", Html(css())), block)
 
 

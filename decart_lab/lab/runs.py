@@ -175,9 +175,9 @@ class Spending:
         return f"{text}."
 
     def _repr_html_(self) -> str:
-        from ..display.html import el
+        from ..display.html import Html, card
 
-        return str(el("div", repr(self), class_="dl-root")) + str(self.by_model.to_html())
+        return str(card(repr(self), Html(self.by_model.to_html()), label="Spending"))
 
 
 def spending(root: Path) -> Spending:

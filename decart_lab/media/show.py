@@ -39,7 +39,8 @@ def bundle(media: Media) -> dict[str, str]:
         return {"text/plain": f"{media!r}\n{error}"}
     caption = f"{escape(clip(media.caption, 300))}<br>" if media.caption else ""
     html = (
-        '<figure style="margin:4px 0;max-width:100%">'
+        # A price and a prompt with dollar signs are not a formula to be typeset.
+        '<figure class="mathjax_ignore tex2jax_ignore" style="margin:4px 0;max-width:100%">'
         f"{body}"
         '<figcaption style="margin-top:4px;font-size:var(--jp-ui-font-size1,13px);'
         f'font-variant-numeric:tabular-nums">{caption}'

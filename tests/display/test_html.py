@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -114,3 +116,9 @@ def test_durations_keep_the_digits_that_matter(value: float, shown: str) -> None
 )
 def test_fractions_of_a_cent_are_not_rounded_away(value: float, shown: str) -> None:
     assert html.money(value) == shown
+
+
+def test_prices_and_prompts_are_not_typeset_as_formulas():
+    """A notebook reads what stands between two dollar signs as mathematics."""
+    (block,) = re.findall(r'<div class="([^"]*)"', str(html.card("$1 or $2", label="Costs")))
+    assert {"mathjax_ignore", "tex2jax_ignore"} <= set(block.split())
