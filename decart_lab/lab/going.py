@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Literal
 from .._engine import engine
 from ..contract.states import PointStatus
 from ..display.html import plural
+from ..sweep.arrivals import take_arrivals
 from ..sweep.engine import Runner
 from ..sweep.index import Index
 from ..sweep.journal import Journal, Lease
+from ..sweep.lock import read_lock
 from ..sweep.plan import Point
 from ..sweep.settings import Settings
 from ..sweep.store import Store
@@ -160,6 +162,7 @@ def hold(
             for point_id in _with_status(journal, PointStatus.SKIPPED_BUDGET):
                 journal.note("status", point_id, status=PointStatus.PLANNED, **NO_ERROR)
             journal.flush()
+        points = [*points, *_arrived(journal, lease, points)]
         index = None if new else Index(folder.parent)
         if index is not None and not again:
             points = _left(journal, index, points)
@@ -168,6 +171,14 @@ def hold(
     except BaseException:
         journal.close()
         raise
+
+
+def _arrived(journal: Journal, lease: Lease, points: Sequence[Point]) -> list[Point]:
+    """Take up pictures that had come when a kernel died; return their points that are missing."""
+    store = Store(journal.folder, journal.folder.parent)
+    missing = set(engine().run(take_arrivals, journal, lease, store))
+    missing -= {point.point_id for point in points}
+    return read_lock(journal.folder).points(sorted(missing)) if missing else []
 
 
 def _left(journal: Journal, index: Index, points: Sequence[Point]) -> list[Point]:

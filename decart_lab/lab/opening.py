@@ -164,7 +164,7 @@ def open_run(run: str | Path, *, lab: Lab | None = None) -> Run:
         return found
     if found.holder:
         print(f"Opened for reading: {found.holder} is buying it.")
-    elif found._ids({*UNDER_WAY, PointStatus.SUBMITTING}):
+    elif found._ids({*UNDER_WAY, PointStatus.SUBMITTING}) or found._has_arrivals():
         found._collect()
     return found
 

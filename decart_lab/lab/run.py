@@ -18,6 +18,7 @@ from ..contract.states import PointStatus
 from ..display.html import plural
 from ..display.progress import Snapshot, watch
 from ..errors import InvalidInputError, LeaseError
+from ..sweep.arrivals import arrivals, take_arrivals
 from ..sweep.journal import Journal, Lease
 from ..sweep.lock import read_lock
 from ..sweep.pack import Cleared
@@ -25,6 +26,7 @@ from ..sweep.pack import clear as clear_files
 from ..sweep.plan import Point
 from ..sweep.settings import Settings
 from ..sweep.spending import check_budget
+from ..sweep.store import Store
 from .going import Going, StopMode, hold
 from .record import Record
 from .settling import abandon, check_spend
@@ -301,8 +303,10 @@ class Run(Record):
         ids = self._ids({PointStatus.IN_DOUBT})
         if how == "abandon":
             with self._held() as (journal, lease):
-                engine().run(abandon, journal, lease, set(ids))
-            return len(ids)
+                # What has come is not given up: it waits to be collected.
+                came = engine().run(take_arrivals, journal, lease, self._store())
+                engine().run(abandon, journal, lease, set(ids).difference(came))
+            return len(set(ids).difference(came))
         points = self._points(ids)
         check_spend(points, max_spend)
         if points:
@@ -330,8 +334,12 @@ class Run(Record):
             Somebody is buying into the folder.
         """
         self._idle("clear")
-        with self._held():
-            return clear_files(self.folder, self._used(), dry_run=dry_run)
+        with self._held() as (journal, _):
+            waiting = {
+                path.relative_to(self.folder).as_posix()
+                for _, path in arrivals(journal, self._store())
+            }
+            return clear_files(self.folder, self._used() | waiting, dry_run=dry_run)
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -342,6 +350,12 @@ class Run(Record):
         return Snapshot(
             now.total, now.done, now.failed, now.running, cost, in_doubt, self.paused_because
         )
+
+    def _store(self) -> Store:
+        return Store(self.folder, self.folder.parent)
+
+    def _has_arrivals(self) -> bool:
+        return any(True for _ in arrivals(self._journal, self._store()))
 
     def _points(self, ids: Sequence[str]) -> list[Point]:
         return read_lock(self.folder).points(ids) if ids else []

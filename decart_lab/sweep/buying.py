@@ -159,6 +159,7 @@ class Buying:
                 "prepare_s": sum(item.prepare_s for item in point.files.values()),
             },
         )
+        purchase.target = self._store.arrival_path(point.point_id, purchase.attempt.number)
         if not 0 <= time.time() - asked <= STALE_S:
             await self._end(purchase, PointStatus.PLANNED, why="the intent was stale")
             self._watcher.put_back(purchase, 0.0)
@@ -267,7 +268,8 @@ class Buying:
 
     def resumed(self, point: Point, attempt: Attempt) -> Purchase:
         """Return the purchase of an attempt that the service has answered before."""
-        purchase = Purchase(point, self._store.incoming_path(point.point_id), self._clock)
+        target = self._store.arrival_path(point.point_id, attempt.number)
+        purchase = Purchase(point, target, self._clock)
         purchase.attempt, purchase.sent = attempt, True
         return purchase
 
