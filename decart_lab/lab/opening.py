@@ -191,6 +191,7 @@ def _create(lab: Lab, plan: Plan, points: list[Point], sweep: str, terms: Terms)
         "budget": terms.budget,
         "concurrency": terms.settings.concurrency,
         "image_route": terms.settings.image_route,
+        "refusals": terms.settings.refusals,
     }
     store.write_lock(
         lock_content(

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from math import nan
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -24,7 +25,7 @@ from ..sweep.lock import read_lock
 from ..sweep.pack import Cleared
 from ..sweep.pack import clear as clear_files
 from ..sweep.plan import Point
-from ..sweep.settings import Settings
+from ..sweep.settings import REFUSALS, Settings
 from ..sweep.spending import check_budget
 from ..sweep.store import Store
 from .going import Going, StopMode, hold
@@ -228,7 +229,10 @@ class Run(Record):
         wanted = {PointStatus.PLANNED, PointStatus.SUBMITTING, *UNDER_WAY}
         if budget is not None:
             wanted.add(PointStatus.SKIPPED_BUDGET)
-        self._go_on(self._points(self._ids(wanted)), lab=lab, budget=budget)
+        settings = self._settings()
+        if self._going is not None and self._going.runner.refusals.why:
+            settings = replace(settings, refusals=0)  # somebody has looked, and wants them all
+        self._go_on(self._points(self._ids(wanted)), settings, lab=lab, budget=budget)
         return self
 
     def retry(
@@ -446,7 +450,11 @@ class Run(Record):
 
     def _settings(self) -> Settings:
         meta = self._journal.meta
-        return Settings(concurrency=meta["concurrency"], image_route=meta["image_route"])
+        return Settings(
+            concurrency=meta["concurrency"],
+            image_route=meta["image_route"],
+            refusals=meta.get("refusals", REFUSALS),
+        )
 
     @contextmanager
     def _held(self) -> Iterator[tuple[Journal, Lease]]:

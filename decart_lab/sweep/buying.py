@@ -79,6 +79,9 @@ class Watcher(Protocol):
     def put_back(self, purchase: Purchase, wait_s: float) -> None:
         """Take that it is planned again, to be sent after so many seconds."""
 
+    def refused(self, error: DecartSDKError) -> None:
+        """Take that the service said no to this very request."""
+
     def troubled(self, error: Exception) -> None:
         """Take a passing failure of a question."""
 
@@ -238,6 +241,8 @@ class Buying:
             wait_s = self._watcher.again(purchase, what, error)
             if wait_s is not None:
                 end = PointStatus.PLANNED
+        if what is Fate.REJECTED and isinstance(error, DecartSDKError):
+            self._watcher.refused(error)
         if what is Fate.PAUSED or isinstance(error, StoreError):
             self._watcher.pause(error)
         await self._end(purchase, end, fate=str(what), **columns)

@@ -11,6 +11,7 @@ ImageRoute = Literal["direct", "queue"]
 
 CONCURRENCY: Final = 8
 MAX_CONCURRENCY: Final = 256
+REFUSALS: Final = 3
 WINDOW: Final = 8
 """So many requests of a route may be on their way at once: what a crash may leave in doubt."""
 
@@ -38,6 +39,9 @@ class Settings:
         How long a job is asked after before it is left for a later resume.
     detach_s : float
         How long requests on their way are waited for when the run is to end at once.
+    refusals : int
+        After so many points in a row that the service refused in the same words the run pauses;
+        0 for never.
     thumbs : bool
         Whether thumbnails are made beside the results.
 
@@ -55,6 +59,7 @@ class Settings:
     downloads: int = 8
     deadline_s: float = 2700.0
     detach_s: float = 2.0
+    refusals: int = REFUSALS
     thumbs: bool = True
 
     def __post_init__(self) -> None:
@@ -62,6 +67,11 @@ class Settings:
         for name in ("window", "tries", "upload_bytes", "downloads"):
             if getattr(self, name) < 1:
                 raise InvalidInputError(f"{name} must be at least 1.", field=name)
+        if type(self.refusals) is not int or self.refusals < 0:
+            raise InvalidInputError(
+                f"refusals must be a whole number, 0 for never, not {self.refusals!r:.60}.",
+                field="refusals",
+            )
 
 
 def check_limits(concurrency: int, image_route: str) -> None:
