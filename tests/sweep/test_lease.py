@@ -247,3 +247,22 @@ def test_what_a_lease_says_of_a_machine_is_read_where_the_system_has_it():
     assert lease.started(os.getpid()) == lease.started(os.getpid())
     assert lease.started(2**22 + 1) == ""
     assert _writer.BATCH_S < lease.BEAT_S < lease.TAKEOVER_AFTER_S
+
+
+def test_a_run_is_abandoned_when_its_holder_is_dead_or_silent_and_not_when_it_gave_it_back(folder):
+    with Journal.open(folder, readonly=True) as journal:
+        assert not journal.abandoned()
+        first = Kernel(folder)
+        assert first.said() == "1"
+        now = Moment.now()
+        assert not journal.abandoned()
+        assert not journal.abandoned(now=replace(now, monotonic_s=now.monotonic_s + 29))
+        assert journal.abandoned(now=replace(now, monotonic_s=now.monotonic_s + 31))
+        first.tell("close")
+        first.end()
+        assert not journal.abandoned()
+        second = Kernel(folder)
+        assert second.said() == "2"
+        second.signal(signal.SIGKILL)
+        second.end()
+        assert journal.abandoned()
