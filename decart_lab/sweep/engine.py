@@ -332,6 +332,11 @@ class Runner:
         self._jobs.well(self._clock.now())
         self._answered(purchase.point)
 
+    def overdue(self, purchase: Purchase) -> None:
+        """Take that its answer is late: others are not to wait for it."""
+        self._in_flight.discard(purchase.point.point_id)
+        self._answered(purchase.point)
+
     def finished(self, purchase: Purchase) -> None:
         """Take that the service works on it no longer: another may take its place."""
         self._in_flight.discard(purchase.point.point_id)

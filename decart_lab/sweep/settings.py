@@ -35,6 +35,10 @@ class Settings:
         Bytes of requests on their way at once.
     downloads : int
         Results fetched at once.
+    answer_s, picture_s : float
+        After so long without an answer to a paid request a point is in doubt, and others take its
+        place; its connection is kept open until the client's own deadline, and a late answer is
+        taken. The second is for a picture that is made meanwhile.
     deadline_s : float
         How long a job is asked after before it is left for a later resume.
     detach_s : float
@@ -57,6 +61,8 @@ class Settings:
     tries: int = 5
     upload_bytes: int = 256_000_000
     downloads: int = 8
+    answer_s: float = 30.0
+    picture_s: float = 120.0
     deadline_s: float = 2700.0
     detach_s: float = 2.0
     refusals: int = REFUSALS

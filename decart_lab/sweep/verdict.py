@@ -22,7 +22,7 @@ from ..errors import (
     NetworkError,
     StoreError,
 )
-from .purchase import Phase
+from .purchase import ERROR_COLUMNS, Phase
 
 MAX_MESSAGE: Final = 500
 
@@ -174,5 +174,5 @@ def error_columns(error: Exception, phase: Phase) -> dict[str, Any]:
     }
 
 
-NO_ERROR: Final = dict.fromkeys(("error_phase", "error_type", "error_message", "http_status"))
+NO_ERROR: Final = dict.fromkeys(ERROR_COLUMNS)
 """What a point's error columns hold once it is well again."""
