@@ -265,7 +265,10 @@ def _series(values: Sequence[Any], kind: Dtype, index: pd.Index[Any]) -> pd.Seri
         # Categories are text even when there are none yet, so that frames can be put together.
         known = sorted({value for value in values if value is not None})
         categories = pd.Index(known, dtype=dtype_of("string"))
-        return pd.Series(pd.Categorical(values, categories=categories), index=index)
+        # Named for the values as well: what pandas takes text for depends on whether pyarrow is
+        # installed, and pyarrow refuses some texts that a service may send.
+        texts = pd.array(list(values), dtype=dtype_of("string"))
+        return pd.Series(pd.Categorical(texts, categories=categories), index=index)
     series: pd.Series[Any] = pd.Series(values, index=index, dtype=dtype_of(kind))
     return series
 
