@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -73,8 +72,3 @@ def test_other_skips_stay_skips(outcome):
         DECART_LAB_REQUIRE="chromium,node",
     )
     assert "1 skipped" in said
-
-
-def test_the_browser_leaves_no_event_loop_behind():
-    """Playwright's sync face runs one in the main thread; this module comes after its tests."""
-    assert asyncio.run(asyncio.sleep(0, "ran")) == "ran"

@@ -6,6 +6,7 @@ inside a running event loop, and no other test could call ``asyncio.run``.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -47,6 +48,7 @@ def browser() -> Iterator[Any]:
         running = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield running
         running.close()
+    asyncio.run(asyncio.sleep(0))  # fails if that loop were still there, for the tests to come
 
 
 @pytest.fixture
