@@ -191,8 +191,12 @@ class Store:
         text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
         with _wrapped("written", self.folder):
             part = self.folder / f"{LOCK_NAME}.part"
-            part.write_text(text + "\n", encoding="utf-8")
+            with part.open("w", encoding="utf-8") as file:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(file.fileno())  # without it no point can be bought after a power cut
             part.replace(self.folder / LOCK_NAME)
+            sync_folder(self.folder)
 
     # -- thumbnails ----------------------------------------------------------------------------
 
