@@ -9,6 +9,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,6 +105,32 @@ def test_two_kernels_cannot_hold_one_run_and_the_second_sees_who_does(folder):
         taken = journal.acquire()
         assert taken is not None
         assert taken.epoch == 2
+
+
+def test_a_run_that_was_being_taken_at_an_interrupt_is_nobody_s(folder):
+    """Else the next cell would hear that another kernel has it, which is this one."""
+    begun, slow_disk = threading.Event(), threading.Event()
+
+    def take_long(_):
+        begun.set()
+        slow_disk.wait(10)
+
+    with Journal.open(folder) as journal:
+        journal._put(take_long)
+        assert begun.wait(10)
+
+        def interrupt():
+            while not journal._writing._jobs:
+                time.sleep(0.001)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            journal.acquire()
+        slow_disk.set()
+    with Journal.open(folder) as journal:
+        assert journal.holder() is None
+        assert journal.acquire() is not None
 
 
 def test_a_run_whose_kernel_was_killed_is_taken_over_at_once(folder):
