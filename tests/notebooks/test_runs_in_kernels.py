@@ -126,6 +126,34 @@ def test_an_interrupt_at_any_moment_returns_soon_and_nothing_paid_is_lost(grid, 
         assert len(emu.ledger) == len(grid["seed"])
 
 
+@pytest.mark.parametrize("grid", [PICTURES, CLIPS], ids=["pictures", "clips"])
+def test_a_second_interrupt_returns_at_once_and_leaves_what_a_kill_would(grid, emu, tmp_path):
+    """Also one that comes in the two seconds that the first gives to what is on its way."""
+    emu.faults.add("slow_answer", route="generate", wait_s=20.0)
+    emu.faults.add("slow_answer", route="jobs", wait_s=20.0)
+    with kernel(tmp_path) as it:
+        it.run(setup(emu.url, **grid))
+        cell = it.begin("run = sweep.run(concurrency=4)")
+        until = time.monotonic() + 30
+        while not len(emu.ledger) and time.monotonic() < until:
+            time.sleep(0.02)
+        it.manager.interrupt_kernel()
+        time.sleep(0.3)
+        it.manager.interrupt_kernel()
+        interrupted = time.monotonic()
+        text, raised = it.end(cell)
+        print(f"returned after {time.monotonic() - interrupted:.2f} s")
+        assert raised == "KeyboardInterrupt", text
+        assert time.monotonic() - interrupted < RETURNS_S / 2
+        it.restart()
+        emu.faults.clear()
+        left = it.run(setup(emu.url, **grid) + "run = sweep.run(concurrency=8); " + STAND)
+        counts = stand(left)
+        assert counts.get("completed", 0) + counts.get("in_doubt", 0) == len(grid["seed"])
+        assert counts.get("in_doubt", 0) <= 8
+        assert len(emu.ledger) == len({entry.request_sha256 for entry in emu.ledger})
+
+
 def test_a_restarted_kernel_collects_the_jobs_that_it_left_behind(emu, tmp_path):
     with kernel(tmp_path) as it:
         it.run(setup(emu.url, **CLIPS))
