@@ -24,6 +24,7 @@ from ..sweep.pack import clear as clear_files
 from ..sweep.spending import check_budget
 from .going import StopMode
 from .keeping import LOOK_S, TO_BUY, Kept
+from .mending import Mended, mend
 from .settling import abandon, check_spend
 
 if TYPE_CHECKING:
@@ -279,6 +280,32 @@ class Run(Kept):
         return len(points)
 
     # -- tidying -------------------------------------------------------------------------------
+
+    def mend(self, *, lab: Lab | None = None) -> Mended:
+        """Look for every result, and fetch again those that are gone from the folder.
+
+        It buys nothing: a job's result can be fetched for as long as the service keeps it, and a
+        picture that was answered at once cannot.
+
+        Parameters
+        ----------
+        lab : Lab, optional
+            As for :meth:`resume`.
+
+        Returns
+        -------
+        Mended
+            Ids of the points whose results were fetched, are gone, or are not what came.
+
+        Raises
+        ------
+        LeaseError
+            Somebody is buying into the folder.
+        """
+        self._idle("mend")
+        client = self._connected(lab)._client
+        with self._held() as (journal, _):
+            return engine().run(mend, client, journal, self._store())
 
     def clear(self, *, dry_run: bool = False) -> Cleared:
         """Remove files in the folder that no point uses, such as downloads that were cut off.
