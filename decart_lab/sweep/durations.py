@@ -19,8 +19,8 @@ from operator import mul
 from statistics import pstdev
 from typing import Final, NamedTuple
 
-PRICE: Final = 0.0115
-"""What a poll may cost, as a share of the mean duration: some six polls a job, seen 7 % late."""
+PRICE: Final = 0.013
+"""What a poll may cost, as a share of the mean duration: some six polls a job, seen 7 or 8 % late."""
 
 ENOUGH: Final = 4
 """So many durations are history; with fewer, polls only follow the time that has passed."""
