@@ -1,0 +1,1 @@
+"""How a session is agreed with the service: one protocol, one file for each dialect."""
