@@ -131,7 +131,8 @@ def offences(source: str, path: str) -> list[str]:
     parts = path.removesuffix(".py").split("/")
     is_package = parts[-1] == "__init__"
     module = ".".join(["decart_lab", *(parts[:-1] if is_package else parts)])
-    unit, where = parts[0], "/".join(parts)
+    unit = parts[0]
+    rooms = {"/".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
     found = []
     if unit not in MAY_IMPORT:
         return [f"{path}: {unit} is not in the table of the house"]
@@ -147,7 +148,7 @@ def offences(source: str, path: str) -> list[str]:
             continue
         places = CONFINED.get(top)
         named_only = top in NAMED_ANYWHERE and use.when == "never"
-        if places is not None and not {unit, where} & places and not named_only:
+        if places is not None and not rooms & places and not named_only:
             found.append(f"{path}:{use.line}: {top} belongs in {', '.join(sorted(places))} only")
         eager = top in INSIDE_FUNCTIONS_ONLY and use.when == "import"
         if eager and (unit not in LAZY_UNITS or top == "pandas"):
