@@ -140,6 +140,54 @@ class Http:
             response_started=evidence.response_started,
         )
 
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, call: Call, *, query: Secret | None = None
+    ) -> AsyncIterator[tuple[Head, AsyncIterator[bytes]]]:
+        """Open an answer that goes on and on, whatever its status; for reading only.
+
+        It has a connection of its own, which takes no slot from the calls.
+
+        Parameters
+        ----------
+        call : Call
+            ``total_s`` is for the beginning of the answer; ``read_s`` for the longest silence.
+        query : Secret, optional
+            The address's query, where that lets one in; the key is then not sent.
+
+        Raises
+        ------
+        NetworkError
+            No answer, or it broke off or fell silent.
+        DeadlineError
+            No answer in time.
+        """
+        self._bind()
+        evidence = Evidence(call, self.timeouts.write_s, self._logger)
+        transport = _transport(self._secure)
+        try:
+            opened = None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(call.total_s):
+                    opened = await _send(
+                        transport, self._request(call, evidence, query), evidence, self.host
+                    )
+            if opened is None:
+                raise DeadlineError(
+                    f"{call.method} {call.route} on {self.host} was not answered within "
+                    f"{call.total_s:.4g} s.",
+                    sent=evidence.sent,
+                )
+            head, incoming = opened
+            self.simulated = head.simulated
+            self._logger.debug(f"{call.method} {call.route}: {head.status}, a stream")
+            try:
+                yield head, _chunks(incoming, head, evidence, self.host)
+            finally:
+                await _close(incoming)
+        finally:
+            await transport.aclose()
+
     async def aclose(self) -> None:
         """Close the connections; the object cannot be used after."""
         self._closed = True
@@ -203,16 +251,22 @@ class Http:
         finally:
             await _close(incoming)
 
-    def _request(self, call: Call, evidence: Evidence) -> httpx.Request:
-        """Make the request; the one place where the key is revealed, and nothing here fails."""
-        url = _parsed(self.base_url + call.path)
+    def _request(
+        self, call: Call, evidence: Evidence, query: Secret | None = None
+    ) -> httpx.Request:
+        """Make the request; the one place where secrets are revealed, and nothing here fails."""
+        if query is None:
+            url = _parsed(self.base_url + call.path)
+        else:
+            url = httpx.URL(f"{self.base_url}{call.path}?{query.reveal()}")
         headers = {
             "accept": call.accept,
             "accept-encoding": "identity",
             "user-agent": self._user_agent,
         }
-        if self._key is not None:
+        if self._key is not None and query is None:
             headers["x-api-key"] = self._key.reveal()
+        headers |= call.headers
         if call.once:
             headers["connection"] = "close"
         limits = self.timeouts

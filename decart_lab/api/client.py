@@ -12,6 +12,7 @@ from os import PathLike
 from typing import Any, NoReturn, Self, overload
 
 from .. import config
+from .._caller import Caller
 from .._clock import Clock, RealClock
 from .._http import Http
 from .._log import SafeLogger
@@ -21,7 +22,6 @@ from ..contract.models import ModelSpec
 from ..contract.responses import ResultBytes
 from ..errors import InvalidAPIKeyError, InvalidInputError
 from ..media.media import Media
-from .caller import Caller
 from .fetch import Fetcher
 from .files import Files
 from .lookups import ModelsApi, Realtime

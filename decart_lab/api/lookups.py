@@ -7,11 +7,11 @@ from typing import overload
 
 from pydantic import BaseModel, ConfigDict
 
+from .._caller import Caller, nonsense, parse_json
 from .._wire import BytesBody, Call
 from ..contract.models import ModelSpec
 from ..contract.responses import RealtimeQuota
 from ..errors import DecartSDKError, InvalidInputError, ModelsResolveError, RealtimeQuotaError
-from .caller import Caller, nonsense, parse_json
 
 Names = list[str] | list[ModelSpec] | list[ModelSpec | str] | tuple[ModelSpec | str, ...]
 
