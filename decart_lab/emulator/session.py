@@ -1,0 +1,393 @@
+"""One realtime session: its peer, its meter, its events, and how it comes to an end.
+
+What belongs here: the life of a session whichever dialect it speaks. What does not: letting
+sessions in and counting them (:mod:`.sessions`), reading messages (:mod:`.session_requests`), and
+what the picture looks like (:mod:`.live`). Everything runs on the server's loop.
+
+Where the vendor is silent (inferred): seconds are counted from the first generated frame to the
+end and rounded down; a session that hears no media for its inactivity limit ends with ``timeout``;
+each lost connection is given one restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from math import isnan
+from typing import Any, Final
+
+from .._clock import Clock
+from ..contract.models import ModelSpec
+from ..contract.prices import realtime_cost
+from ..contract.realtime import Candidate, Dialect, EndReason, SessionState
+from . import prompts
+from .event_log import ENDED, TICK, EventLog
+from .live import LivePainter
+from .peer import LivePeer
+from .problems import Problem
+from .records import LedgerEntry, TokenRecord
+from .session_requests import KEPT, Change
+from .settings import Settings
+from .world import World
+
+log = logging.getLogger("decart_lab.emulator")
+
+LOOK_S: Final = 0.1
+"""How often, in real seconds, a session looks after itself."""
+MAX_REMEMBERED: Final = 1_000
+"""Candidates of one offer that are told from repetitions."""
+SETTLE_S: Final = 1.0
+"""Media does not hurry with an accelerated clock, and so a limit on its silence is never less
+than this many real seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a client asked for when it opened a session.
+
+    Attributes
+    ----------
+    token : TokenRecord or None
+        The client token that it came with.
+    speed : str
+        "fast" for the dearer tier.
+    """
+
+    model: ModelSpec
+    dialect: Dialect
+    change: Change = field(default_factory=Change)
+    token: TokenRecord | None = None
+    speed: str = ""
+    resolution: str = ""
+
+
+class Session:
+    """A session; made by :meth:`.sessions.Sessions.create`.
+
+    Attributes
+    ----------
+    id : str
+        Like ``rs_...``.
+    etag : str
+        Names the state of its ICE negotiation.
+    log : EventLog
+        What it told its client.
+    reason : str
+        Why it ended; "" while it runs.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        world: World,
+        clock: Clock,
+        settings: Settings,
+        on_end: Callable[[Session], None],
+    ) -> None:
+        self.id = f"rs_{secrets.token_hex(12)}"
+        self.order = order
+        self.log = EventLog()
+        self.etag = ""
+        self.reason = ""
+        self.prompt = ""
+        self.peer: LivePeer | None = None
+        self.stale_patches = 0
+        self.first_frame_s = settings.first_frame_s
+        self._world = world
+        self._clock = clock
+        self._settings = settings
+        self._on_end = on_end
+        self._painter = LivePainter(
+            order.model.name, enhance=False, seed=settings.seed, mark=settings.mark
+        )
+        self._entry: LedgerEntry | None = None
+        self._began_s: float | None = None
+        self._told = 0
+        self._offers = 0
+        self._negotiating = asyncio.Lock()
+        self._heard_s = time.monotonic()
+        self._restart_by: float | None = None
+        self._remembered: set[Candidate | None] = set()
+        self._connected = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        limits = ((order.token and order.token.constraints) or {}).get("realtime") or {}
+        asked_s = limits.get("maxSessionDuration", settings.session_s)
+        self._limit_s = min(settings.session_s, asked_s)
+        self._deadline = clock.now() + self._limit_s
+        self.expires_at: datetime = clock.utc() + timedelta(seconds=self._limit_s)
+        self.rotate()
+
+    # -- negotiation ---------------------------------------------------------------------------
+
+    async def answer(self, sdp: str) -> str:
+        """Answer an offer: the first one, or a later one with another peer.
+
+        Raises
+        ------
+        InvalidSDP
+            It is none; the session stays as it was.
+        Problem
+            422 for another offer that nobody had asked for, where the settings refuse it; 404
+            when the session ended meanwhile.
+        """
+        async with self._negotiating:
+            self._still_there()
+            again = self.peer is not None
+            asked = self._restart_by is not None
+            if again and not asked and self._settings.restarts == "refuse":
+                raise Problem(422, "restart-refused", "No ICE restart was asked for.")
+            self._offers += 1
+            number = self._offers
+            peer = LivePeer(
+                painter=self._painter,
+                on_state=partial(self._on_state, number),
+                on_first_frame=partial(self._on_first_frame, number),
+            )
+            peer.hold(not again and self.first_frame_s > 0)
+            try:
+                answer = await peer.answer(sdp)
+                self._still_there()
+            except BaseException:
+                await peer.close()
+                raise
+            before, self.peer = self.peer, peer
+            self._connected = False
+            self._heard_s = time.monotonic()
+            self._remembered.clear()
+            if before is not None:
+                self._later(before.close())
+        if not again and self.first_frame_s > 0:
+            self._later(self._release(peer))
+        return answer
+
+    async def charge(self) -> None:
+        """Enter the session in the ledger; the line is on disk when this returns."""
+        order = self.order
+        self._entry = LedgerEntry(
+            id=f"led_{secrets.token_hex(8)}",
+            at=self._clock.utc(),
+            route="realtime",
+            model=order.model.name,
+            model_resolved=order.model.canonical,
+            request_sha256="",
+            job_id=None,
+            seconds=0.0,
+            resolution=order.resolution,
+            price=self._price(0),
+            enhanced_prompt=self.prompt,
+            session_id=self.id,
+        )
+        await asyncio.wrap_future(self._world.save_entry(self._entry))
+
+    def tell_candidates(self) -> None:
+        """Send the server's own candidates as events, and the end of them."""
+        assert self.peer is not None
+        for candidate in self.peer.candidates():
+            self.log.append("ice-candidate", candidate.as_json())
+        self.log.append("ice-candidate", {"candidate": None})
+
+    async def add_candidates(self, candidates: Sequence[Candidate | None]) -> None:
+        """Pass the client's candidates on, each once; unreachable ones do not hold anybody up."""
+        self._still_there()
+        if self.peer is None:
+            return
+        for candidate in candidates:
+            if candidate not in self._remembered and len(self._remembered) < MAX_REMEMBERED:
+                self._remembered.add(candidate)
+                self._later(self.peer.add_candidate(candidate))
+
+    def rotate(self) -> None:
+        """Make every ETag told so far a stale one."""
+        self.etag = f'"ice-{secrets.token_hex(6)}"'
+
+    def ask_restart(self) -> None:
+        """Ask the client for another offer, and give it so long."""
+        if self.log.closed or self._restart_by is not None:
+            return
+        self._restart_by = self._clock.now() + self._settings.restart_s
+        self.log.append("ice-restart", {"ice_servers": self.ice_servers()})
+
+    def fail(self) -> None:
+        """Give the connection up, as when a restart has not brought it back."""
+        self.end(EndReason.ICE_FAILURE)
+
+    def ice_servers(self) -> list[dict[str, Any]]:
+        """Return STUN and TURN servers as JSON, with credentials of their own each time."""
+        rows: list[dict[str, Any]] = []
+        for url in self._settings.ice_urls:
+            row: dict[str, Any] = {"urls": url}
+            if url.startswith("turn"):
+                row |= {"username": self.id, "credential": secrets.token_urlsafe(16)}
+            rows.append(row)
+        return rows
+
+    def _on_state(self, number: int, state: str) -> None:
+        """Hear from a peer; those that were replaced have nothing to say."""
+        if number != self._offers or self.log.closed:
+            return
+        if state == "connected":
+            self._connected = True
+            self._restart_by = None
+        elif state == "failed":
+            self._connected = False
+            # A restart is tried once, and the WebSocket dialect knows none any more (7.2).
+            if self._restart_by is not None or self.order.dialect == "websocket":
+                self.fail()
+            else:
+                self.ask_restart()
+
+    def _on_first_frame(self, number: int) -> None:
+        if number == self._offers and self._began_s is None and not self.log.closed:
+            self._began_s = self._clock.now()
+            self.log.append("generation_started", {})
+
+    async def _release(self, peer: LivePeer) -> None:
+        await self._clock.sleep(self.first_frame_s)
+        peer.hold(False)
+
+    # -- what it shows -------------------------------------------------------------------------
+
+    async def change(self, change: Change) -> None:
+        """Show something else from now on.
+
+        Raises
+        ------
+        Problem
+            404 when the session has ended.
+        """
+        self._still_there()
+        wanted: dict[str, Any] = {}
+        if change.prompt is not KEPT:
+            seed = self._settings.seed
+            self.prompt = prompts.effective_prompt(change.prompt, change.enhance, seed)
+            wanted["prompt"] = self.prompt
+            if self._entry is not None:
+                self._entry.enhanced_prompt = self.prompt
+        if change.image is not KEPT:
+            wanted["image"] = change.image
+        if wanted:
+            self._painter.change(**wanted)
+
+    # -- time and money ------------------------------------------------------------------------
+
+    @property
+    def state(self) -> SessionState:
+        """Where it stands, in the SDKs' words."""
+        if self.log.closed:
+            return SessionState.DISCONNECTED
+        if self._restart_by is not None:
+            return SessionState.RECONNECTING
+        if self._began_s is not None:
+            return SessionState.GENERATING
+        return SessionState.CONNECTED if self._connected else SessionState.CONNECTING
+
+    @property
+    def seconds(self) -> int:
+        """Whole seconds of generation that have been told and charged."""
+        return self._told
+
+    async def watch(self) -> None:
+        """Look after the session until it ends."""
+        tick_s = self._settings.tick_s / self._settings.speed
+        pause_s = max(0.01, min(LOOK_S, tick_s / 4))
+        while not self.log.closed:
+            self.look()
+            await asyncio.sleep(pause_s)
+
+    def look(self) -> None:
+        """Do what is due: a tick, or the end."""
+        now = self._clock.now()
+        self._count(now)
+        if now >= self._deadline:
+            self.end(EndReason.TIMEOUT)
+        elif self._restart_by is not None and now >= self._restart_by:
+            self.fail()
+        elif self._silent():
+            self.end(EndReason.TIMEOUT)
+        elif self._broke():
+            self.end(EndReason.INSUFFICIENT_CREDITS)
+
+    def _count(self, now: float) -> None:
+        if self._began_s is None:
+            return
+        tick_s = self._settings.tick_s
+        told = int(int((now - self._began_s) / tick_s) * tick_s)
+        if told > self._told:
+            self._charge(told)
+            self.log.append(TICK, {"seconds": told})
+
+    def _charge(self, seconds: int) -> None:
+        self._told = seconds
+        if self._entry is not None:
+            self._entry.seconds = float(seconds)
+            self._entry.price = self._price(seconds)
+            self._world.save_entry(self._entry)
+
+    def _price(self, seconds: int) -> float | None:
+        cost = realtime_cost(self.order.model.canonical, seconds, self.order.speed)
+        return None if isnan(cost) else cost
+
+    def _silent(self) -> bool:
+        limit_s = max(SETTLE_S, self._settings.idle_s / self._settings.speed)
+        heard_s = None if self.peer is None else self.peer.last_media_s
+        return time.monotonic() - max(self._heard_s, heard_s or 0.0) > limit_s
+
+    def _broke(self) -> bool:
+        held = self._settings.credits
+        return held is not None and self._told > 0 and self._world.ledger.total > held + 1e-9
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def end(self, reason: str) -> dict[str, Any]:
+        """End it, once; return the summary with what is billed."""
+        if not self.log.closed:
+            if self._began_s is not None:
+                self._charge(max(self._told, int(self._clock.now() - self._began_s)))
+            self.reason = reason
+            if self._entry is not None:
+                self._entry.reason = reason
+                self._world.save_entry(self._entry)
+            self.log.append(ENDED, {"seconds": self._told, "reason": reason})
+            self.log.close()
+            self._on_end(self)
+        return {"session_id": self.id, "seconds": self._told, "reason": self.reason}
+
+    def vanish(self) -> None:
+        """Be gone without a word, as when the server is killed."""
+        if not self.log.closed:
+            self.reason = EndReason.ERROR
+            self.log.close()
+            self._on_end(self)
+
+    async def close(self) -> None:
+        """Let go of the peer, the painter and what is still under way."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.peer is not None:
+            await self.peer.close()
+        self._painter.close()
+
+    def _later(self, work: Any) -> None:
+        """Do something beside, whose failure is no reason to end the session."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.debug("beside a session: %r", task.exception())
+
+    def _still_there(self) -> None:
+        if self.log.closed:
+            raise Problem(404, "session-ended", f"The session has ended: {self.reason}.")
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id}: {self.state}, {self._told} s>"
