@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"errors"},
     "_log": {"errors", "config"},
     "_engine": {"errors", "_clock", "_log"},
+    "_watchdog": {"config"},
     "_nesting": {"errors"},
     "_retry": BASE,
     "_wire": {"errors", "_clock"},
@@ -33,7 +34,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "contract": {"errors", "_clock"},
     "media": {"errors", "_clock"},
     "_caller": BASE | {"_http", "_retry", "_wire", "contract"},
-    "realtime": BASE | {"contract", "media", "_caller", "_http", "_retry", "_wire", "_engine"},
+    "realtime": BASE
+    | {"contract", "media", "_caller", "_http", "_retry", "_wire", "_engine", "_watchdog"},
     "api": BASE | {"contract", "media", "realtime", "_caller", "_http", "_retry", "_wire"},
     "emulator": BASE | {"contract", "media", "_engine"},
     "proxy": BASE | {"_http", "_wire"},
@@ -83,7 +85,7 @@ CONFINED: dict[str, set[str]] = {
     "uvicorn": {"emulator", "proxy"},
     "pandas": {"sweep/table", "realtime/stats", "compare", "metrics", "display", "lab"},
 }
-NAMED_ANYWHERE = {"pandas"}  # signatures say DataFrame
+NAMED_ANYWHERE = {"pandas", "av"}  # signatures say DataFrame and VideoFrame
 INSIDE_FUNCTIONS_ONLY = {"pandas", "IPython", "av", "PIL", "numpy", "tqdm", "uvicorn"}
 """Imported when used, since each costs a newcomer's first cell tenths of a second.
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from .._watchdog import guard
 from ..contract.realtime import Ended, IceServer, RemoteCandidate, ServerEvent
 from ..errors import DecartSDKError, SessionClosedError, WebRTCError
 from .signaling.base import Change, Signaling, Summary
@@ -46,9 +47,9 @@ Signal = ServerEvent | PeerChanged | SignalingLost
 class MakePeer(Protocol):
     """Makes the peer of a link, bound to the session's outgoing tracks."""
 
-    def __call__(
-        self, ice_servers: Sequence[IceServer], on_state: Callable[[str], None]
-    ) -> Peer: ...
+    def __call__(self, ice_servers: Sequence[IceServer], on_state: Callable[[str], None]) -> Peer:
+        """Return a peer that has not offered yet."""
+        ...
 
 
 class Link:
@@ -81,6 +82,7 @@ class Link:
         self._clock = clock
         self._listener: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._guard = guard(None)
 
     async def open(self, initial: Change) -> None:
         """Create the session and wait until media is connected.
@@ -93,6 +95,7 @@ class Link:
         peer = self._new_peer(())
         offer = await peer.offer()
         answer = await self.signaling.open(offer, initial)
+        self._guard = guard(self.signaling.farewell())
         self._listener = asyncio.get_running_loop().create_task(self._listen())
         await peer.accept(answer)
         await self._connected(peer)
@@ -123,7 +126,14 @@ class Link:
             The service could not be told: it may still be counting.
         """
         try:
-            return await self.signaling.end()
+            summary = await self.signaling.end()
+        except BaseException:
+            # The watchdog goes on trying when we cannot, or may not any longer.
+            self._guard.fire()
+            raise
+        else:
+            self._guard.release()
+            return summary
         finally:
             await self.aclose()
 

@@ -132,7 +132,7 @@ def _table(rows: list[Any], columns: Mapping[str, str]) -> pd.DataFrame:
         elif kind == "string":
             data[name] = pd.Series(values, dtype=pd.StringDtype("python"))
         elif kind.startswith("datetime"):
-            data[name] = pd.Series(pd.to_datetime(values, utc=True)).astype(kind)
+            data[name] = pd.Series(pd.to_datetime(values, utc=True).as_unit("us"))
         else:
             data[name] = pd.Series(values, dtype=kind)
     return pd.DataFrame(data)

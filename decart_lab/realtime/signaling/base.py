@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from ...config import Secret
 from ...contract.realtime import Candidate, IceServer, ServerEvent
 
 
@@ -64,6 +65,15 @@ class Reoffer:
 
     answer_sdp: str
     ice_servers: tuple[IceServer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """How another process can end the session at the service, should this one die."""
+
+    url: str
+    key: Secret | None
+    user_agent: str
 
 
 class Signaling(Protocol):
@@ -124,6 +134,10 @@ class Signaling(Protocol):
 
     async def state(self) -> dict[str, Any]:
         """Ask how the session stands; {} where the dialect cannot."""
+        ...
+
+    def farewell(self) -> Farewell | None:
+        """Return how to end the session from outside; None where a closed socket does."""
         ...
 
     async def end(self) -> Summary | None:
