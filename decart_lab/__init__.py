@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .lab.lab import Lab
     from .lab.opening import open_run
     from .lab.run import Run
+    from .lab.session import sessions, stop_all
     from .lab.sweep import Sweep
     from .media.media import Media
     from .sweep.axes import inputs
@@ -64,6 +65,8 @@ _WHERE: dict[str, str] = {
     "models": ".contract.models",
     "noop_logger": "._log",
     "open_run": ".lab.opening",
+    "sessions": ".lab.session",
+    "stop_all": ".lab.session",
     "template": ".sweep.template",
 }
 """Public name: the module that defines it, or "" for a module that is public itself."""
@@ -94,6 +97,8 @@ __all__ = [
     "models",
     "noop_logger",
     "open_run",
+    "sessions",
+    "stop_all",
     "template",
 ]
 

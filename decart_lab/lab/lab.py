@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from .. import config
 from .._engine import engine
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
     from ..widgets.sweeppanel import SweepPanel
     from .run import Run
+    from .session import LiveSession
+
+MAX_SECONDS: Final = 600.0
+IDLE_TIMEOUT_S: Final = 120.0
+"""A session that nobody watches ends by itself: after so many billed, or unused, seconds."""
 
 IMAGE_MODEL = "lucy-image-2"
 VIDEO_MODEL = "lucy-2.1"
@@ -261,6 +266,71 @@ class Lab:
             ``budget`` in USD, ``service``, ``folder``. :func:`decart_lab.open_run` opens one.
         """
         return runs_frame(self.runs_root)
+
+    def session(
+        self,
+        model: ModelSpec | str = "lucy-2.1",
+        prompt: str | None = None,
+        *,
+        source: Any = "synthetic",
+        image: Any = None,
+        max_seconds: float | None = MAX_SECONDS,
+        idle_timeout: float | None = IDLE_TIMEOUT_S,
+        **options: Any,
+    ) -> LiveSession:
+        """Open a live session and return when its media is connected. This is billed by the second.
+
+        Parameters
+        ----------
+        model : str or ModelSpec, default "lucy-2.1"
+            A realtime model.
+        prompt : str, optional
+            What to show; without one, and without an image, the input comes back unchanged.
+        source : str, path, array, iterable or track, default "synthetic"
+            What to send: a clip, a picture, a sound file, "synthetic" (a moving test pattern),
+            "camera", an array of frames, a generator of frames, or a track of aiortc.
+        image : path, bytes, picture, array, URL or Media, optional
+            The reference image.
+        max_seconds : float or None, default 600
+            Seconds of generation after which the session ends by itself.
+        idle_timeout : float or None, default 120
+            Seconds without any call, frame callback or recording after which it ends.
+        **options
+            As for ``DecartClient.realtime.connect``: ``enhance``, ``dialect``, ``size``, ``fps``,
+            ``speed``, ``max_cost``, ``measure``, ``reconnect``, ``mirror``, ``loop``, ``bitrate``,
+            ``preferred_video_codec``.
+
+        Returns
+        -------
+        LiveSession
+            Use it in a ``with`` statement, or call its ``end()``.
+
+        Raises
+        ------
+        InvalidInputError
+            Before anything is asked of the service.
+        WebRTCError
+            No session came about; also of a cause class. Nothing is left behind.
+        """
+        self._open()
+        from .session import begin
+
+        limits = {"max_seconds": max_seconds, "idle_timeout": idle_timeout}
+        given = {"model": model, "prompt": prompt, "image": image, **limits, **options}
+        return begin(self._client, source, given)
+
+    def view(self, token: str) -> LiveSession:
+        """Watch a session that somebody else runs; what it shows cannot be changed from here.
+
+        Parameters
+        ----------
+        token : str
+            Its ``subscribe_token``.
+        """
+        self._open()
+        from .session import watch
+
+        return watch(self._client, token)
 
     def sweep_panel(self, **fields: Any) -> SweepPanel:
         """Return a panel to pick models, write prompts, see the cost, run, stop and look.
