@@ -57,7 +57,7 @@ class Feed(MediaStreamTrack):
         self._on_sent = on_sent
         self._on_gap = on_gap
         self._on_end = on_end
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._taker: asyncio.AbstractEventLoop | None = None
         self._filled = asyncio.Event()
         self._unsent: deque[Encoded] = deque()
         self.codec: VideoCodec = "vp8"
@@ -66,13 +66,13 @@ class Feed(MediaStreamTrack):
     @property
     def live(self) -> bool:
         """Whether aiortc is taking frames: the connection is up."""
-        return self._loop is not None and self.readyState == "live"
+        return self._taker is not None and self.readyState == "live"
 
     async def recv(self) -> av.Packet[Any]:
         """Return the next encoded frame."""
-        if self._loop is None:
+        if self._taker is None:
             self.codec = "h264" if negotiated_codec(self._transceiver) == "h264" else "vp8"
-            self._loop = asyncio.get_running_loop()
+            self._taker = asyncio.get_running_loop()
         while not self._unsent:
             if self.readyState != "live":
                 raise MediaStreamError
@@ -110,6 +110,6 @@ class Feed(MediaStreamTrack):
         self._notify()
 
     def _notify(self) -> None:
-        if self._loop is not None:
+        if self._taker is not None:
             with contextlib.suppress(RuntimeError):  # a loop that has gone wants nothing
-                self._loop.call_soon_threadsafe(self._filled.set)
+                self._taker.call_soon_threadsafe(self._filled.set)

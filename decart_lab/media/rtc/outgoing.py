@@ -157,7 +157,7 @@ class VideoOut:
         """
         feed = Feed(transceiver, on_sent=self._handed, on_gap=self._gap, on_end=self._forget)
         transceiver.sender.replaceTrack(feed)
-        transceiver.direction = _sending(transceiver.direction)
+        transceiver.direction = sending(transceiver.direction)
         if not listen(transceiver.sender, on_key=self.request_key, on_loss=self._control.report):
             self._say("This aiortc does not tell of key frames wanted; they come every 2 s.")
         with self._wake:
@@ -322,5 +322,6 @@ class VideoOut:
 _STARTS: Final = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
 
 
-def _sending(direction: str) -> str:
+def sending(direction: str) -> str:
+    """Return a transceiver's direction with sending added."""
     return {"recvonly": "sendrecv", "inactive": "sendonly"}.get(direction, direction)
