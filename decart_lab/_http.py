@@ -101,6 +101,11 @@ class Http:
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._closed = False
 
+    @property
+    def logger(self) -> SafeLogger:
+        """Where to report."""
+        return self._logger
+
     async def exchange(self, call: Call) -> Answer:
         """Send one request and take its answer, whatever its status.
 

@@ -83,26 +83,32 @@ class Signaling(Protocol):
     cause class (AuthError, ModerationError, RejectedError, NotFoundError, ServerError with
     ``retry_after_s``, NetworkError, ResponseError...), and SessionClosedError(reason) once the
     session is over.
-
-    Attributes
-    ----------
-    session_id : str or None
-        The service's name for the session, once it is known.
-    ice_servers : tuple of IceServer
-        What the service told last.
-    subscribe_token : str or None
-        Lets viewers in, where the dialect has that.
-    expires_at : datetime or None
-        When the session ends at the latest, aware.
-    can_reoffer : bool
-        Whether :meth:`reoffer` can bring a session's media back.
     """
 
-    session_id: str | None
-    ice_servers: tuple[IceServer, ...]
-    subscribe_token: str | None
-    expires_at: datetime | None
-    can_reoffer: bool
+    @property
+    def session_id(self) -> str | None:
+        """The service's name for the session, once it is known."""
+        ...
+
+    @property
+    def ice_servers(self) -> tuple[IceServer, ...]:
+        """What the service told last."""
+        ...
+
+    @property
+    def subscribe_token(self) -> str | None:
+        """Lets viewers in, where the dialect has that."""
+        ...
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the session ends at the latest, aware."""
+        ...
+
+    @property
+    def can_reoffer(self) -> bool:
+        """Whether :meth:`reoffer` can bring a session's media back."""
+        ...
 
     async def open(self, offer_sdp: str, initial: Change) -> str:
         """Create the session with what it shows first; return the answer's SDP.
