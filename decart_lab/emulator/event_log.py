@@ -28,12 +28,12 @@ class Event:
     data: dict[str, Any]
 
     def as_sse(self) -> bytes:
-        """Return the event as server-sent events spell it.
+        r"""Return the event as server-sent events spell it.
 
         Examples
         --------
         >>> Event(3, "generation_tick", {"seconds": 2}).as_sse()
-        b'id: 3\\nevent: generation_tick\\ndata: {"seconds":2}\\n\\n'
+        b'id: 3\nevent: generation_tick\ndata: {"seconds":2}\n\n'
         """
         body = json.dumps(self.data, separators=(",", ":"))
         return f"id: {self.id}\nevent: {self.name}\ndata: {body}\n\n".encode()

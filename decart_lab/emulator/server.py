@@ -162,7 +162,7 @@ class Emulator:
             runner=Runner(world, clock, self.settings),
             faults=self.faults,
             door=door,
-            sessions=Sessions(world, clock, self.settings, self.faults),
+            sessions=Sessions(world, clock, self.settings, self.faults, door),
         )
         parts.runner.resume()
         config = uvicorn.Config(
@@ -254,7 +254,7 @@ class _Server(uvicorn.Server):
         self._door = door
         self._faults = faults
         self._sessions = sessions
-        door.lead_to(self)
+        door.lead_to(self, sessions.vanish)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

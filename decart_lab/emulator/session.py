@@ -99,6 +99,10 @@ class Session:
         self.peer: LivePeer | None = None
         self.stale_patches = 0
         self.first_frame_s = settings.first_frame_s
+        self.admitted = asyncio.Event()
+        self.admitted.set()
+        self.generating = asyncio.Event()
+        self.hung_up: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._world = world
         self._clock = clock
         self._settings = settings
@@ -115,6 +119,8 @@ class Session:
         self._restart_by: float | None = None
         self._remembered: set[Candidate | None] = set()
         self._connected = False
+        self._hopeless = False
+        self._lost = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
         limits = ((order.token and order.token.constraints) or {}).get("realtime") or {}
         asked_s = limits.get("maxSessionDuration", settings.session_s)
@@ -160,8 +166,12 @@ class Session:
             self._connected = False
             self._heard_s = time.monotonic()
             self._remembered.clear()
+            peer.lose(self._lost)
             if before is not None:
                 self._later(before.close())
+            if self._hopeless:
+                peer.drop()
+                self._later(self._give_up())
         if not again and self.first_frame_s > 0:
             self._later(self._release(peer))
         return answer
@@ -206,10 +216,17 @@ class Session:
         """Make every ETag told so far a stale one."""
         self.etag = f'"ice-{secrets.token_hex(6)}"'
 
-    def ask_restart(self) -> None:
-        """Ask the client for another offer, and give it so long."""
+    def ask_restart(self, *, hopeless: bool = False) -> None:
+        """Ask the client for another offer, and give it so long.
+
+        Parameters
+        ----------
+        hopeless : bool
+            Whether the restart will fail whatever the client does, for faults.
+        """
         if self.log.closed or self._restart_by is not None:
             return
+        self._hopeless = hopeless
         self._restart_by = self._clock.now() + self._settings.restart_s
         self.log.append("ice-restart", {"ice_servers": self.ice_servers()})
 
@@ -245,11 +262,43 @@ class Session:
     def _on_first_frame(self, number: int) -> None:
         if number == self._offers and self._began_s is None and not self.log.closed:
             self._began_s = self._clock.now()
+            self.generating.set()
             self.log.append("generation_started", {})
+
+    async def _give_up(self) -> None:
+        await asyncio.sleep(LOOK_S)  # the client learns the answer first
+        self.fail()
 
     async def _release(self, peer: LivePeer) -> None:
         await self._clock.sleep(self.first_frame_s)
         peer.hold(False)
+
+    # -- for faults ----------------------------------------------------------------------------
+
+    def queue(self, positions: int, each_s: float) -> None:
+        """Let the session wait for its turn."""
+        self.admitted.clear()
+        self._later(self._wait_in_line(positions, each_s))
+
+    async def _wait_in_line(self, positions: int, each_s: float) -> None:
+        for position in range(positions, 0, -1):
+            if self.order.dialect == "websocket" and not self.log.closed:
+                place = {"position": position, "queue_size": positions}
+                self.log.append("queue_position", place)
+            await self._clock.sleep(each_s)
+        self._heard_s = time.monotonic()
+        self.admitted.set()
+
+    def lose(self, share: float) -> None:
+        """Lose that share of the packets, of later peers too."""
+        self._lost = share
+        if self.peer is not None:
+            self.peer.lose(share)
+
+    def hang_up(self, code: int) -> None:
+        """Have the WebSocket closed with this code."""
+        if not self.hung_up.done():
+            self.hung_up.set_result(code)
 
     # -- what it shows -------------------------------------------------------------------------
 
@@ -291,14 +340,6 @@ class Session:
     def seconds(self) -> int:
         """Whole seconds of generation that have been told and charged."""
         return self._told
-
-    async def watch(self) -> None:
-        """Look after the session until it ends."""
-        tick_s = self._settings.tick_s / self._settings.speed
-        pause_s = max(0.01, min(LOOK_S, tick_s / 4))
-        while not self.log.closed:
-            self.look()
-            await asyncio.sleep(pause_s)
 
     def look(self) -> None:
         """Do what is due: a tick, or the end."""
@@ -349,21 +390,24 @@ class Session:
         if not self.log.closed:
             if self._began_s is not None:
                 self._charge(max(self._told, int(self._clock.now() - self._began_s)))
-            self.reason = reason
+            self.reason = str(reason)
             if self._entry is not None:
-                self._entry.reason = reason
+                self._entry.reason = self.reason
                 self._world.save_entry(self._entry)
-            self.log.append(ENDED, {"seconds": self._told, "reason": reason})
-            self.log.close()
-            self._on_end(self)
+            self.log.append(ENDED, {"seconds": self._told, "reason": self.reason})
+            self._over()
         return {"session_id": self.id, "seconds": self._told, "reason": self.reason}
 
     def vanish(self) -> None:
         """Be gone without a word, as when the server is killed."""
         if not self.log.closed:
-            self.reason = EndReason.ERROR
-            self.log.close()
-            self._on_end(self)
+            self.reason = str(EndReason.ERROR)
+            self._over()
+
+    def _over(self) -> None:
+        self.log.close()
+        self.admitted.set()  # whoever waits for a turn learns that there will be none
+        self._on_end(self)
 
     async def close(self) -> None:
         """Let go of the peer, the painter and what is still under way."""

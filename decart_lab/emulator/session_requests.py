@@ -61,7 +61,7 @@ class Change:
     """
 
     prompt: str | Literal[Kept.KEPT] = KEPT
-    image: Image.Image | None | Literal[Kept.KEPT] = KEPT
+    image: Image.Image | Literal[Kept.KEPT] | None = KEPT
     enhance: bool = True
 
 
@@ -148,7 +148,7 @@ async def change_of(world: World, given: Mapping[str, Any]) -> Change:
     prompt: str | Literal[Kept.KEPT] = KEPT
     if "prompt" in given:
         prompt = _prompt(given["prompt"])
-    image: Image.Image | None | Literal[Kept.KEPT] = KEPT
+    image: Image.Image | Literal[Kept.KEPT] | None = KEPT
     if given.get("image_ref") is not None:
         image = await asyncio.to_thread(_picture, _stored(world, given["image_ref"]))
     elif "image_data" in given:

@@ -122,7 +122,8 @@ async def prompt(request: Request) -> Response:
     given = await _body(request)
     if not isinstance(given.get("prompt"), str):
         raise Problem(400, "bad-request", "Give prompt, a text.")
-    wanted = {key: given[key] for key in ("prompt", "enhance_prompt") if key in given}
+    words = ("prompt", "enhance_prompt")
+    wanted: dict[str, Any] = {key: given[key] for key in words if key in given}
     await session.change(await change_of(parts.world, wanted))
     return JSONResponse({"prompt": given["prompt"]})
 

@@ -20,9 +20,11 @@ from .._clock import Clock
 from ..contract.realtime import EndReason
 from ..media.rtc.sdp import InvalidSDP
 from .auth import Caller
+from .door import Door
 from .faults import Faults
 from .problems import Problem
-from .session import Order, Session
+from .session import LOOK_S, Order, Session
+from .session_trouble import Trouble
 from .settings import Settings
 from .world import World
 
@@ -38,11 +40,14 @@ CLOSE_S: Final = 3.0
 class Sessions:
     """All sessions, by id."""
 
-    def __init__(self, world: World, clock: Clock, settings: Settings, faults: Faults) -> None:
+    def __init__(
+        self, world: World, clock: Clock, settings: Settings, faults: Faults, door: Door
+    ) -> None:
         self._world = world
         self._clock = clock
         self._settings = settings
         self._faults = faults
+        self._door = door
         self._all: dict[str, Session] = {}
         self._opening = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,11 +73,8 @@ class Sessions:
         Problem
             402 without credits, 503 when there are as many as there may be.
         """
-        self._check_credits()
-        self._check_quota()
-        session = Session(order, self._world, self._clock, self._settings, self._ended)
-        self._enter(session)
-        await session.change(order.change)
+        session, trouble = await self._admit(order)
+        self._enter(session, trouble)
         return session
 
     async def create(self, order: Order, offer: str) -> tuple[Session, str]:
@@ -83,11 +85,10 @@ class Sessions:
         Problem
             As for :meth:`open`, and 400 for an offer that is none.
         """
-        self._check_credits()
-        self._check_quota()
+        session, trouble = await self._admit(order)
         self._opening += 1
-        session = Session(order, self._world, self._clock, self._settings, self._ended)
         try:
+            await session.admitted.wait()
             await session.change(order.change)
             answer = await negotiated(session, offer)
             await session.charge()
@@ -96,8 +97,20 @@ class Sessions:
             raise
         finally:
             self._opening -= 1
-        self._enter(session)
+        self._enter(session, trouble)
         return session, answer
+
+    async def _admit(self, order: Order) -> tuple[Session, Trouble]:
+        self._check_credits()
+        self._check_quota()
+        session = Session(order, self._world, self._clock, self._settings, self._ended)
+        trouble = Trouble(session, self._faults, self._clock, self._door)
+        try:
+            await trouble.begin()
+        except BaseException:
+            session.vanish()
+            raise
+        return session, trouble
 
     def _check_quota(self) -> None:
         limit = self._settings.session_limit
@@ -109,12 +122,24 @@ class Sessions:
         if held is not None and self._world.ledger.total >= held:
             raise Problem(402, "insufficient-credits", "The account has no credits left.")
 
-    def _enter(self, session: Session) -> None:
+    def _enter(self, session: Session, trouble: Trouble) -> None:
         self._all[session.id] = session
         ended = [key for key, found in self._all.items() if found.log.closed]
         for key in ended[:-REMEMBERED]:
             del self._all[key]
-        self._later(session.watch())
+        self._later(self._watch(session, trouble))
+
+    async def _watch(self, session: Session, trouble: Trouble) -> None:
+        """Look after a session until it ends."""
+        tick_s = self._settings.tick_s / self._settings.speed
+        pause_s = max(0.01, min(LOOK_S, tick_s / 4))
+        try:
+            while not session.log.closed:
+                session.look()
+                trouble.look()
+                await asyncio.sleep(pause_s)
+        finally:
+            trouble.stop()
 
     # -- finding -------------------------------------------------------------------------------
 

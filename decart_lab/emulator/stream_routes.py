@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final, cast
 
 from starlette.routing import WebSocketRoute
@@ -108,14 +108,14 @@ class _polite(contextlib.AbstractAsyncContextManager[None]):  # noqa: N801 - use
 
 
 class _Socket:
-    """Reads and writes at the same time, until either comes to its end."""
+    """Reads and writes at the same time, until one of them comes to its end."""
 
     def __init__(self, socket: WebSocket) -> None:
         self.socket = socket
 
     async def hold(self) -> None:
-        """Go on until one of the two ends; the other is stopped."""
-        sides = [asyncio.ensure_future(self.listen()), asyncio.ensure_future(self.tell())]
+        """Go on until one side ends; the others are stopped."""
+        sides = [asyncio.ensure_future(side) for side in self.sides()]
         try:
             await asyncio.wait(sides, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -125,6 +125,10 @@ class _Socket:
         for end in ends:
             if isinstance(end, Exception):
                 raise end
+
+    def sides(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what goes on at the same time."""
+        return [self.listen(), self.tell()]
 
     async def listen(self) -> None:
         """Take messages one after another; what is none of JSON is told and left."""
@@ -172,7 +176,14 @@ class _Talk(_Socket):
                 if event.name in FORWARDED:
                     await self.send(event.name, **event.data)
 
+    def sides(self) -> list[Coroutine[Any, Any, None]]:
+        return [*super().sides(), self._hung_up()]
+
+    async def _hung_up(self) -> None:
+        raise _Goodbye(await asyncio.shield(self._session.hung_up))
+
     async def take(self, given: Mapping[str, Any]) -> None:
+        await self._session.admitted.wait()
         match given.get("type"):
             case "prompt":
                 await self._prompt(given)
