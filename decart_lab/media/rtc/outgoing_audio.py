@@ -31,6 +31,8 @@ FRAME: Final = 960
 FRAME_S: Final = FRAME / AUDIO_CLOCK
 MAX_WAITING_S: Final = 0.2
 """Sound that may wait, in seconds; of more, the oldest is left out."""
+CUSHION: Final = 2 * FRAME
+"""Samples that must be there before sound goes on after silence; uneven supply is not heard."""
 BITRATE: Final = 64_000
 
 Sink = Callable[[EncodedFrame], None]
@@ -152,6 +154,7 @@ class _Feed(MediaStreamTrack):
         self._out = out
         self._taking = threading.Lock()
         self._samples = np.zeros((0, 2), np.int16)
+        self._starved = True
         self._encoder = _opus()
         self._began_s: float | None = None
         self._ticks = 0
@@ -181,11 +184,7 @@ class _Feed(MediaStreamTrack):
             await asyncio.sleep(due_s - now_s)
         if self.readyState != "live":
             raise MediaStreamError
-        with self._taking:
-            part, self._samples = self._samples[:FRAME], self._samples[FRAME:]
-        real = len(part) == FRAME
-        if not real:  # a rest shorter than a packet is at the end of a sound
-            part = np.concatenate([part, np.zeros((FRAME - len(part), 2), np.int16)])
+        part, real = self._take()
         frame = av.AudioFrame.from_ndarray(part.reshape(1, -1), format="s16", layout="stereo")
         frame.sample_rate, frame.pts = AUDIO_CLOCK, self._ticks
         frame.time_base = Fraction(1, AUDIO_CLOCK)
@@ -196,6 +195,17 @@ class _Feed(MediaStreamTrack):
         packet = av.Packet(data)
         packet.pts, packet.time_base = made.timestamp, frame.time_base
         return packet
+
+    def _take(self) -> tuple[Any, bool]:
+        """Return the next twenty milliseconds, and whether they are more than silence."""
+        with self._taking:
+            if self._starved and len(self._samples) < CUSHION:
+                return np.zeros((FRAME, 2), np.int16), False
+            part, self._samples = self._samples[:FRAME], self._samples[FRAME:]
+            self._starved = len(part) < FRAME
+        if not self._starved:
+            return part, True
+        return np.concatenate([part, np.zeros((FRAME - len(part), 2), np.int16)]), len(part) > 0
 
     def stop(self) -> None:
         """End with the connection; aiortc calls it."""
