@@ -368,7 +368,7 @@ async def _send(
     except asyncio.CancelledError as error:
         cancelled = error.args
     except Exception as error:  # noqa: BLE001 - some of aiohttp's pass through unmapped
-        cause = _copy(error)
+        cause = plain_copy(error)
     del request
     if cancelled is not None:
         raise asyncio.CancelledError(*cancelled)
@@ -395,7 +395,7 @@ async def _chunks(
         except asyncio.CancelledError as error:
             cancelled = error.args
         except Exception as error:  # noqa: BLE001 - as in _send
-            cause = _copy(error)
+            cause = plain_copy(error)
         if cancelled is not None:
             raise asyncio.CancelledError(*cancelled)
         if cause is not None:
@@ -419,7 +419,8 @@ async def _close(incoming: _Incoming) -> None:
         await incoming.close()
 
 
-def _copy(error: Exception) -> TransportFailure:
+def plain_copy(error: Exception) -> TransportFailure:
+    """Return a library's exception without what it held: its words, bounded and redacted."""
     text = " ".join(redact(str(error)).split())[:300]
     name = type(error).__name__
     # The class is named only where there is nothing better: a reset comes as ConnectTimeout.
@@ -440,7 +441,8 @@ def _parsed(url: str) -> httpx.URL:
 
 
 @cache
-def _tls(secure: bool) -> ssl.SSLContext:
+def tls(secure: bool) -> ssl.SSLContext:
+    """Return what certificates are checked with; the same for every connection."""
     # Loading the authorities takes some 20 ms, so it is done once, and not for plain http.
     if secure:
         return httpx.create_ssl_context(trust_env=True)
@@ -449,4 +451,4 @@ def _tls(secure: bool) -> ssl.SSLContext:
 
 def _transport(secure: bool) -> AiohttpTransport:
     limits = httpx.Limits(max_connections=MAX_IN_FLIGHT, keepalive_expiry=15.0)
-    return AiohttpTransport(verify=_tls(secure), trust_env=False, limits=limits)
+    return AiohttpTransport(verify=tls(secure), trust_env=False, limits=limits)

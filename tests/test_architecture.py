@@ -70,6 +70,8 @@ CONFINED: dict[str, set[str]] = {
     "httpx": {"_http"},
     "httpx_aiohttp": {"_http"},
     "aiohttp": {"_http"},
+    "httpx_sse": {"realtime/signaling/sse"},
+    "websockets": {"realtime/signaling/socket"},
     "nest_asyncio": {"_nesting"},
     "nest_asyncio2": {"_nesting"},
     "tqdm": {"display/progress"},

@@ -25,7 +25,7 @@ class Service:
     realtime_base_url: str
     key: Secret | None
     user_agent: str
-    model: str
+    model: ModelSpec
     resolution: str | None
     speed: str | None
     patience: Patience | None
@@ -36,7 +36,7 @@ def _over_http(to: Service) -> Signaling:
 
     return HttpSignaling(
         to.caller,
-        to.model,
+        to.model.name,
         key=to.key,
         user_agent=to.user_agent,
         patience=to.patience,
@@ -45,7 +45,26 @@ def _over_http(to: Service) -> Signaling:
     )
 
 
-DIALECTS: Final[dict[Dialect, Callable[[Service], Signaling]]] = {"http": _over_http}
+def _over_websocket(to: Service) -> Signaling:
+    from .address import stream_address
+    from .websocket import WebSocketSignaling
+
+    address, host = stream_address(
+        to.realtime_base_url,
+        to.key,
+        to.model.url_path,
+        model=to.model.name,
+        resolution=to.resolution,
+        speed=to.speed,
+        user_agent=to.user_agent,
+    )
+    return WebSocketSignaling(address, host, logger=to.caller.logger, patience=to.patience)
+
+
+DIALECTS: Final[dict[Dialect, Callable[[Service], Signaling]]] = {
+    "http": _over_http,
+    "websocket": _over_websocket,
+}
 
 
 def open_signaling(
@@ -91,7 +110,45 @@ def open_signaling(
         The key would travel in clear to another machine.
     """
     caller = Caller(http, clock=clock or RealClock(), logger=http.logger, dice=dice)
-    to = Service(
-        caller, realtime_base_url, key, user_agent, model.name, resolution, speed, patience
-    )
+    to = Service(caller, realtime_base_url, key, user_agent, model, resolution, speed, patience)
     return DIALECTS[dialect](to)
+
+
+def open_viewer(
+    token: str,
+    *,
+    http: Http,
+    realtime_base_url: str,
+    key: Secret | None,
+    user_agent: str,
+    clock: Clock | None = None,  # noqa: ARG001 - as for a session; this dialect waits by the loop
+    patience: Patience | None = None,
+) -> Signaling:
+    """Return the signaling of a viewer, who sees a session of the WebSocket dialect.
+
+    Parameters
+    ----------
+    token : str
+        The session's ``subscribe_token``.
+
+    Raises
+    ------
+    InvalidInputError
+        The token is none.
+    InvalidAPIKeyError, InvalidBaseURLError
+        As for :func:`open_signaling`.
+    """
+    from .address import stream_address
+    from .subscription import read_token
+    from .websocket import WebSocketSignaling
+
+    seen = read_token(token)
+    address, host = stream_address(
+        realtime_base_url,
+        key,
+        f"/subscribe/{seen.session_id}",
+        IP=seen.server_ip,
+        port=str(seen.server_port),
+        user_agent=user_agent,
+    )
+    return WebSocketSignaling(address, host, logger=http.logger, viewer=True, patience=patience)
