@@ -136,6 +136,7 @@ class LivePainter:
             it; it holds the error if that picture cannot be painted, and all stays as it was.
         """
         done: Future[None] = Future()
+        done.set_running_or_notify_cancel()  # who stops waiting does not stop the change
         with self._turn:
             wish = self._wish
             if not isinstance(prompt, Same):

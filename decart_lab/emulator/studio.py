@@ -33,7 +33,7 @@ BUDGET: Final = 0.75
 _TICKS: Final = 90_000  # per second, of the avatar's frames
 _REVIEW: Final = 15  # frames between two looks at the cost
 _SHARE: Final = 0.1  # of the newest interval in the running mean
-_LONGEST_S: Final = 1.0  # a pause is not a low rate
+_LONGEST_S: Final = 1.0  # what is longer is a pause, and not a low rate
 
 
 class Studio:
@@ -47,6 +47,8 @@ class Studio:
         Takes each painted frame; called in the studio's thread.
     encode_ms : callable, optional
         Returns what encoding a frame costs, in milliseconds; NaN or less when unknown.
+    clock : callable, optional
+        Tells when frames come, in seconds.
 
     Attributes
     ----------
@@ -66,6 +68,7 @@ class Studio:
         give: Callable[[av.VideoFrame], None],
         *,
         encode_ms: Callable[[], float] = lambda: math.nan,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.frames_in = self.frames_out = self.replaced = self.left_out = 0
         self.stride = 1
@@ -73,6 +76,7 @@ class Studio:
         self._painter = painter
         self._give = give
         self._encode_ms = encode_ms
+        self._clock = clock
         self._ear = Ear() if painter.is_avatar else None
         self._turn = Condition()
         self._next: av.VideoFrame | None = None
@@ -85,15 +89,14 @@ class Studio:
 
     def put(self, frame: av.VideoFrame) -> None:
         """Take a frame, which becomes the studio's; from any thread, never waits."""
-        now = time.monotonic()
+        now = self._clock()
         with self._turn:
             gap = now - self._came_s
             self._came_s = now
-            if gap < _LONGEST_S:
-                known = not math.isnan(self._interval_s)
-                self._interval_s = (
-                    self._interval_s + (gap - self._interval_s) * _SHARE if known else gap
-                )
+            if math.isnan(self._interval_s) and gap < _LONGEST_S:
+                self._interval_s = gap
+            elif gap < _LONGEST_S:
+                self._interval_s += (gap - self._interval_s) * _SHARE
             self.frames_in += 1
             if self.frames_in % self.stride:
                 self.left_out += 1
