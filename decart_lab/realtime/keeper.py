@@ -127,6 +127,7 @@ class Keeper:
         self._stop = asyncio.Event()
         self._stop_reason = ""
         self._connected_once = False
+        self._orphaned = False
 
     def stop(self, reason: str) -> None:
         """Ask for the end; the first reason counts."""
@@ -165,7 +166,7 @@ class Keeper:
                 problem = error
             await self._let_go()
             wait = wait_before(problem, tries, self._policy)
-            if wait is None or (not self._connected_once and wait > FOREGROUND_S):
+            if wait is None or self._orphaned or (not self._connected_once and wait > FOREGROUND_S):
                 reason = problem.reason if isinstance(problem, SessionClosedError) else ""
                 return Outcome(reason or "error", problem)
             tries += 1
@@ -180,6 +181,11 @@ class Keeper:
         self.link = self._make_link(self._inbox.put_nowait)
         try:
             await self.link.open(self._owner.wanted())
+        except NetworkError as error:
+            # The service may hold a session that we know no name of. It ends unused by itself, but
+            # another try may leave another, and use up what the account may hold.
+            self._orphaned = error.sent == "all" and self.link.signaling.session_id is None
+            raise
         finally:
             self._owner.identify(self.link.signaling.session_id)
         self._connected_once = True
