@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import os
 import statistics
 import subprocess
@@ -144,7 +145,7 @@ async def run(url: str, seconds: float) -> list[Row]:
         found = await minute(client, seconds)
     frames, changes = found["frames"], found["changes"]
     marks = [mark for _, mark, _, _ in frames.seen if mark is not None]
-    steps = [(b - a) % 65_536 for a, b in zip(marks, marks[1:], strict=False)]
+    steps = [(b - a) % 65_536 for a, b in itertools.pairwise(marks)]
     sent = (marks[-1] - marks[0]) % 65_536 + 1
     waits = sorted(seen_after(frames, changes))
     stats = found["stats"].iloc[3:]
