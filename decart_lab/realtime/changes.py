@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,8 @@ from ..contract.realtime import MAX_IMAGE_CHARS
 from ..errors import InvalidInputError
 from .signaling.base import Change, Keep
 
-Fetch = Callable[[str, str], Awaitable[Path]]
+Fetch = Callable[[], AbstractAsyncContextManager[Callable[[str, str], Awaitable[Path]]]]
+"""``async with fetch() as get: path = await get(url, field)``; the file is gone after."""
 
 MAX_PROMPT_CHARS: Final = 20_000
 """More is surely a mistake; the service states no limit (wire contract, 10.12)."""
@@ -76,7 +78,7 @@ async def make_change(
     image : path, bytes, picture, array, URL, "file_..." or None or KEEP
         The reference image.
     fetch : callable, optional
-        Fetches an address into a file: ``await fetch(url, field)``.
+        Fetches addresses into files; see ``Fetch``.
     references : bool
         Whether the dialect takes ``file_...`` references.
 
@@ -99,7 +101,9 @@ async def make_change(
     if isinstance(image, str) and image[:8].lower().startswith(("http://", "https://")):
         if fetch is None:
             raise InvalidInputError("Addresses cannot be fetched here.", field="image")
-        image = await fetch(image, "image")
+        async with fetch() as get:
+            path = await get(image, "image")
+            return Change(words, await asyncio.to_thread(_encoded, path), enhance)
     return Change(words, await asyncio.to_thread(_encoded, image), enhance)
 
 
