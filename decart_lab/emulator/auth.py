@@ -1,6 +1,6 @@
 """Who is calling: API keys and client tokens, never stored and never logged.
 
-Any non-empty key is welcome except those that begin with ``invalid``; an emulator that was given
+Any non-empty key is welcome except those that begin with ``invalid`` or ``evt_``; an emulator that was given
 keys takes no others. A client token is known by its keyed hash (``ek_...``) or by its signature
 (JWT), until it expires; both forms work for every call (wire contract, section 6).
 """
@@ -79,7 +79,8 @@ class Gatekeeper:
             token_id = self._keyring.verify(key, at)
             token = self._world.tokens.get(token_id) if token_id else None
             return self._with_token(token, running)
-        if key.startswith("invalid") or not self._known(key):
+        # An event token reads one session's events, and is no key to anything (section 7.1).
+        if key.startswith(("invalid", "evt_")) or not self._known(key):
             raise Refusal(401, "Invalid API key.")
         return Caller()
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -26,6 +26,7 @@ from .jobs import Runner
 from .keyring import Keyring
 from .ledger import Ledger
 from .services import Services
+from .session import Session
 from .session_requests import MAX_BODY
 from .sessions import Sessions
 from .settings import Render, Restarts, ServerCandidates, Settings
@@ -67,6 +68,7 @@ class Emulator:
         self._state = state
         self._world: World | None = None
         self._socket: socket.socket | None = None
+        self._sessions: Sessions | None = None
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -153,6 +155,7 @@ class Emulator:
         world.prune(clock.utc())
         keyring = Keyring(world.folder)
         door = Door(lambda: _bind(self._host, self._port), clock)
+        self._sessions = Sessions(world, clock, self.settings, self.faults, door)
         parts = Services(
             settings=self.settings,
             clock=clock,
@@ -162,7 +165,7 @@ class Emulator:
             runner=Runner(world, clock, self.settings),
             faults=self.faults,
             door=door,
-            sessions=Sessions(world, clock, self.settings, self.faults, door),
+            sessions=self._sessions,
         )
         parts.runner.resume()
         config = uvicorn.Config(
@@ -221,6 +224,11 @@ class Emulator:
     def world(self) -> World:
         """Its jobs, files and client tokens."""
         return _running(self._world)
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        """Its realtime sessions by id: those that run, and the last ones that ended."""
+        return _running(self._sessions).all
 
     @property
     def ledger(self) -> Ledger:

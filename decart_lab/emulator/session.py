@@ -1,12 +1,12 @@
-"""One realtime session: its peer, its meter, its events, and how it comes to an end.
+"""One realtime session: its peer, its events, and how it comes to an end.
 
 What belongs here: the life of a session whichever dialect it speaks. What does not: letting
-sessions in and counting them (:mod:`.sessions`), reading messages (:mod:`.session_requests`), and
-what the picture looks like (:mod:`.live`). Everything runs on the server's loop.
+sessions in and counting them (:mod:`.sessions`), reading messages (:mod:`.session_requests`),
+seconds and money (:mod:`.session_bill`), and what the picture looks like (:mod:`.live`). Everything
+runs on the server's loop.
 
-Where the vendor is silent (inferred): seconds are counted from the first generated frame to the
-end and rounded down; a session that hears no media for its inactivity limit ends with ``timeout``;
-each lost connection is given one restart.
+Where the vendor is silent (inferred): a session that hears no media for its inactivity limit ends
+with ``timeout``; each lost connection is given one restart.
 """
 
 from __future__ import annotations
@@ -19,19 +19,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from math import isnan
 from typing import Any, Final
 
 from .._clock import Clock
 from ..contract.models import ModelSpec
-from ..contract.prices import realtime_cost
 from ..contract.realtime import Candidate, Dialect, EndReason, SessionState
 from . import prompts
 from .event_log import ENDED, TICK, EventLog
 from .live import LivePainter
 from .peer import LivePeer
 from .problems import Problem
-from .records import LedgerEntry, TokenRecord
+from .records import TokenRecord
+from .session_bill import Bill
 from .session_requests import KEPT, Change
 from .settings import Settings
 from .world import World
@@ -103,16 +102,13 @@ class Session:
         self.admitted.set()
         self.generating = asyncio.Event()
         self.hung_up: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._world = world
         self._clock = clock
         self._settings = settings
         self._on_end = on_end
         self._painter = LivePainter(
             order.model.name, enhance=False, seed=settings.seed, mark=settings.mark
         )
-        self._entry: LedgerEntry | None = None
-        self._began_s: float | None = None
-        self._told = 0
+        self._bill = Bill(order.model, order.speed, world, clock, settings)
         self._offers = 0
         self._negotiating = asyncio.Lock()
         self._heard_s = time.monotonic()
@@ -178,22 +174,7 @@ class Session:
 
     async def charge(self) -> None:
         """Enter the session in the ledger; the line is on disk when this returns."""
-        order = self.order
-        self._entry = LedgerEntry(
-            id=f"led_{secrets.token_hex(8)}",
-            at=self._clock.utc(),
-            route="realtime",
-            model=order.model.name,
-            model_resolved=order.model.canonical,
-            request_sha256="",
-            job_id=None,
-            seconds=0.0,
-            resolution=order.resolution,
-            price=self._price(0),
-            enhanced_prompt=self.prompt,
-            session_id=self.id,
-        )
-        await asyncio.wrap_future(self._world.save_entry(self._entry))
+        await self._bill.enter(self.id, self.order.resolution, self.prompt)
 
     def tell_candidates(self) -> None:
         """Send the server's own candidates as events, and the end of them."""
@@ -260,8 +241,7 @@ class Session:
                 self.ask_restart()
 
     def _on_first_frame(self, number: int) -> None:
-        if number == self._offers and self._began_s is None and not self.log.closed:
-            self._began_s = self._clock.now()
+        if number == self._offers and not self.log.closed and self._bill.begin():
             self.generating.set()
             self.log.append("generation_started", {})
 
@@ -316,8 +296,7 @@ class Session:
             seed = self._settings.seed
             self.prompt = prompts.effective_prompt(change.prompt, change.enhance, seed)
             wanted["prompt"] = self.prompt
-            if self._entry is not None:
-                self._entry.enhanced_prompt = self.prompt
+            self._bill.show(self.prompt)
         if change.image is not KEPT:
             wanted["image"] = change.image
         if wanted:
@@ -332,71 +311,45 @@ class Session:
             return SessionState.DISCONNECTED
         if self._restart_by is not None:
             return SessionState.RECONNECTING
-        if self._began_s is not None:
+        if self._bill.began:
             return SessionState.GENERATING
         return SessionState.CONNECTED if self._connected else SessionState.CONNECTING
 
     @property
     def seconds(self) -> int:
         """Whole seconds of generation that have been told and charged."""
-        return self._told
+        return self._bill.seconds
 
     def look(self) -> None:
         """Do what is due: a tick, or the end."""
         now = self._clock.now()
-        self._count(now)
+        told = self._bill.tick()
+        if told is not None:
+            self.log.append(TICK, {"seconds": told})
         if now >= self._deadline:
             self.end(EndReason.TIMEOUT)
         elif self._restart_by is not None and now >= self._restart_by:
             self.fail()
         elif self._silent():
             self.end(EndReason.TIMEOUT)
-        elif self._broke():
+        elif self._bill.uncovered:
             self.end(EndReason.INSUFFICIENT_CREDITS)
-
-    def _count(self, now: float) -> None:
-        if self._began_s is None:
-            return
-        tick_s = self._settings.tick_s
-        told = int(int((now - self._began_s) / tick_s) * tick_s)
-        if told > self._told:
-            self._charge(told)
-            self.log.append(TICK, {"seconds": told})
-
-    def _charge(self, seconds: int) -> None:
-        self._told = seconds
-        if self._entry is not None:
-            self._entry.seconds = float(seconds)
-            self._entry.price = self._price(seconds)
-            self._world.save_entry(self._entry)
-
-    def _price(self, seconds: int) -> float | None:
-        cost = realtime_cost(self.order.model.canonical, seconds, self.order.speed)
-        return None if isnan(cost) else cost
 
     def _silent(self) -> bool:
         limit_s = max(SETTLE_S, self._settings.idle_s / self._settings.speed)
         heard_s = None if self.peer is None else self.peer.last_media_s
         return time.monotonic() - max(self._heard_s, heard_s or 0.0) > limit_s
 
-    def _broke(self) -> bool:
-        held = self._settings.credits
-        return held is not None and self._told > 0 and self._world.ledger.total > held + 1e-9
-
     # -- the end -------------------------------------------------------------------------------
 
     def end(self, reason: str) -> dict[str, Any]:
         """End it, once; return the summary with what is billed."""
         if not self.log.closed:
-            if self._began_s is not None:
-                self._charge(max(self._told, int(self._clock.now() - self._began_s)))
             self.reason = str(reason)
-            if self._entry is not None:
-                self._entry.reason = self.reason
-                self._world.save_entry(self._entry)
-            self.log.append(ENDED, {"seconds": self._told, "reason": self.reason})
+            self._bill.close(self.reason)
+            self.log.append(ENDED, {"seconds": self.seconds, "reason": self.reason})
             self._over()
-        return {"session_id": self.id, "seconds": self._told, "reason": self.reason}
+        return {"session_id": self.id, "seconds": self.seconds, "reason": self.reason}
 
     def vanish(self) -> None:
         """Be gone without a word, as when the server is killed."""
@@ -434,4 +387,4 @@ class Session:
             raise Problem(404, "session-ended", f"The session has ended: {self.reason}.")
 
     def __repr__(self) -> str:
-        return f"<Session {self.id}: {self.state}, {self._told} s>"
+        return f"<Session {self.id}: {self.state}, {self.seconds} s>"
