@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import av
     import numpy.typing as npt
 
+    from ..media.rtc.remote import RemoteVideo
     from .recorder import Recorder, Recording
     from .uplink import Uplink
 
@@ -61,11 +62,12 @@ class Captures:
         self._check_open = check_open
         self._loop = asyncio.get_running_loop()
         self._workers: dict[Callable[..., object], FrameWorker] = {}
+        self._tracks: list[RemoteVideo] = []
 
     @property
     def active(self) -> bool:
         """Whether somebody takes frames."""
-        return self.recorder is not None or bool(self._workers)
+        return self.recorder is not None or bool(self._workers) or bool(self._tracks)
 
     async def close(self) -> None:
         """Finish the recording and call nobody any more."""
@@ -75,6 +77,9 @@ class Captures:
             self._on_problem(error)
         for callback in list(self._workers):
             self.off_frame(callback)
+        for track in self._tracks:
+            self.hub.remove(track.put)
+            track.stop()
 
     def on_frame(
         self,
@@ -108,6 +113,18 @@ class Captures:
         )
         self._workers[callback] = worker
         self.hub.add_pixels(worker.put)
+
+    def on_remote_stream(self, handler: Callable[[Any], object]) -> None:
+        """Hand a track of received frames to a handler, at once; the official SDK's way.
+
+        The track has ``recv()``, as aiortc's have, and goes on across reconnections.
+        """
+        from ..media.rtc.remote import RemoteVideo
+
+        track = RemoteVideo()
+        self._tracks.append(track)
+        self.hub.add_pixels(track.put)
+        handler(track)
 
     def off_frame(self, callback: Callable[[Any], object]) -> None:
         """Call a frame callback no more."""

@@ -35,6 +35,8 @@ Codec = Literal["h264", "vp8"]
 
 SMALLEST, LARGEST = 64, 1920
 MAX_BITRATE: Final = 20_000_000
+BITRATE: Final = 2_500_000
+"""Bits a second that are sent unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,11 @@ async def connect(
     def make_uplink(
         latency: Latency | None, on_ended: Callable[[BaseException | None], None]
     ) -> Uplink:
-        from ..media.rtc.outgoing import AudioOut, VideoOut
+        from ..media.rtc.outgoing import VideoOut
+        from ..media.rtc.outgoing_audio import AudioOut
         from .uplink import Uplink
 
-        video = VideoOut(fps=rate, bitrate=bitrate) if opened.has_video else None
+        video = VideoOut(fps=rate, bitrate=bitrate or BITRATE) if opened.has_video else None
         audio = AudioOut() if opened.has_audio else None
         made.append(Uplink(video, audio, latency, on_ended))
         return made[0]
@@ -168,6 +171,58 @@ async def connect(
             fetch=service.fetch,
             references=dialect == "websocket",
             measure=measure,
+            simulated=lambda: service.http.simulated,
+            run_handler=service.run_handler,
+        )
+    )
+    if on_remote_stream is not None:
+        session.on_remote_stream(on_remote_stream)
+    return await session.start()
+
+
+async def subscribe(
+    service: Service, token: str, *, on_remote_stream: Callable[[Any], object] | None = None
+) -> Session:
+    """Watch a session that somebody else runs; see ``DecartClient.realtime.subscribe``."""
+    from .signaling import open_viewer
+
+    clock = service.clock or RealClock()
+    # Now, so that a token that is none is refused before anything is begun.
+    first = open_viewer(
+        token,
+        http=service.http,
+        realtime_base_url=service.realtime_base_url,
+        key=service.key,
+        user_agent=service.user_agent,
+        clock=clock,
+    )
+    await first.aclose()
+
+    def make_peer(ice_servers: Sequence[IceServer], on_state: Callable[[str], None]) -> Peer:
+        from .peer import Peer
+
+        return Peer(ice_servers=ice_servers, on_state=on_state)
+
+    def make_link(post: Callable[[Signal], None]) -> Link:
+        signaling = open_viewer(
+            token,
+            http=service.http,
+            realtime_base_url=service.realtime_base_url,
+            key=service.key,
+            user_agent=service.user_agent,
+            clock=clock,
+        )
+        return Link(signaling, make_peer, post, clock)
+
+    session = Session(
+        Setup(
+            model="",
+            dialect="websocket",
+            make_link=make_link,
+            initial=Change(),
+            meter=Meter(0.0),  # a viewer is not billed: who runs the session is
+            clock=clock,
+            viewer=True,
             simulated=lambda: service.http.simulated,
             run_handler=service.run_handler,
         )

@@ -231,7 +231,7 @@ class Keeper:
     async def _watch(self, link: Link) -> None:
         sending = self._owner.sending_since()
         video = None if link.peer is None else link.peer.video_in
-        last = None if video is None else video.last_packet_s
+        last = None if video is None else video.counters().last_packet_s
         if sending is None or last is None:
             self._flow.reset()  # where nothing goes in, nothing need come out
             return

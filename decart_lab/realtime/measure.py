@@ -103,30 +103,33 @@ class Measure:
         told, latency = self._told, self._latency
         video = None if self._peer is None else self._peer.video_in
         out = None if self._uplink is None else self._uplink.video_out
+        received = None if video is None else video.counters()
+        sent = None if out is None else out.counters()
         return {
             "fps_in": rate("frames_in"),
             "kbps_in": rate("bytes_in") * 8 / 1000,
-            "fps_out": rate("frames_out") if out is not None else math.nan,
-            "kbps_out": rate("bytes_out") * 8 / 1000 if out is not None else math.nan,
+            "fps_out": rate("frames_out") if sent is not None else math.nan,
+            "kbps_out": rate("bytes_out") * 8 / 1000 if sent is not None else math.nan,
             "rtt_ms": math.nan if told is None else told.rtt_s * 1e3,
             "loss": math.nan if told is None else told.loss,
             "jitter_ms": math.nan if told is None else told.jitter_s * 1e3,
             "g2g_p50_ms": math.nan if latency is None else latency.percentile(0.5),
             "g2g_p95_ms": math.nan if latency is None else latency.percentile(0.95),
             "marker_rate": math.nan if latency is None else latency.rate,
-            "dropped_in": 0 if video is None else video.dropped,
-            "dropped_out": 0 if out is None else out.dropped,
-            "freezes": 0 if video is None else video.freezes,
-            "decode_ms": math.nan if video is None else video.decode_ms,
-            "encode_ms": math.nan if out is None else out.encode_ms,
+            "dropped_in": 0 if received is None else received.dropped + received.decode_dropped,
+            "dropped_out": 0 if sent is None else sent.dropped,
+            "freezes": 0 if received is None else received.freezes,
+            "decode_ms": math.nan if received is None else received.decode_ms,
+            "encode_ms": math.nan if sent is None else sent.encode_ms,
         }
 
     def _counts(self) -> dict[str, float]:
         out = None if self._uplink is None else self._uplink.video_out
+        sent = None if out is None else out.counters()
         return {
             **self._totals,
-            "frames_out": 0 if out is None else out.frames_sent,
-            "bytes_out": 0 if out is None else out.bytes_sent,
+            "frames_out": 0 if sent is None else sent.frames_sent,
+            "bytes_out": 0 if sent is None else sent.bytes,
         }
 
     def _ask(self) -> None:

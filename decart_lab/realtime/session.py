@@ -87,6 +87,7 @@ class Session:
         self._over = asyncio.Event()
         self.on, self.off = course.bus.on, course.bus.off
         self.on_frame, self.off_frame = captures.on_frame, captures.off_frame
+        self.on_remote_stream = captures.on_remote_stream
         self.snapshot, self.stop_recording = captures.snapshot, captures.stop_recording
 
     # -- what it is ----------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from ..contract.realtime import Ended, Queued, Tick
 from .events import SessionEvent
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Telemetry:
 
     def event(self, event: SessionEvent, seconds: float, prompt_id: int) -> None:
         """Keep an event."""
-        detail = "" if event.data is None else str(event.data)[:500]
+        detail = _told(event.data)
         with self._lock:
             self._events.append((event.t, event.at, event.name, detail, seconds, prompt_id))
 
@@ -140,3 +141,18 @@ def _table(rows: list[Any], columns: Mapping[str, str]) -> pd.DataFrame:
 
 def _known(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _told(data: object) -> str:
+    match data:
+        case None:
+            return ""
+        case Tick(seconds=seconds):
+            return f"{seconds:g} s"
+        case Ended(seconds=seconds, reason=reason):
+            return reason if math.isnan(seconds) else f"{reason} after {seconds:g} s"
+        case Queued(position=position, size=size):
+            return f"{position}" if size is None else f"{position} of {size}"
+        case bool():
+            return "yes" if data else "no"
+    return str(data)[:500]

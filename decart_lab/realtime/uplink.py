@@ -16,7 +16,8 @@ from ..media.marker import COUNTERS
 if TYPE_CHECKING:
     import av
 
-    from ..media.rtc.outgoing import AudioOut, VideoOut
+    from ..media.rtc.outgoing import VideoOut
+    from ..media.rtc.outgoing_audio import AudioOut
     from ..media.sources import Source
     from .latency import Latency
 

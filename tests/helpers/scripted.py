@@ -143,6 +143,9 @@ class ScriptedPeer:
         self._fate = service.media.pop(0) if service.media else "connected"
         self._on_state = on_state
 
+    def counters(self) -> ScriptedPeer:
+        return self
+
     async def offer(self) -> str:
         return "offer"
 
