@@ -317,7 +317,7 @@ class Lab:
 
         limits = {"max_seconds": max_seconds, "idle_timeout": idle_timeout}
         given = {"model": model, "prompt": prompt, "image": image, **limits, **options}
-        return begin(self._client, source, given)
+        return begin(self._client.realtime, source, given)
 
     def view(self, token: str) -> LiveSession:
         """Watch a session that somebody else runs; what it shows cannot be changed from here.
@@ -330,7 +330,7 @@ class Lab:
         self._open()
         from .session import watch
 
-        return watch(self._client, token)
+        return watch(self._client.realtime, token)
 
     def sweep_panel(self, **fields: Any) -> SweepPanel:
         """Return a panel to pick models, write prompts, see the cost, run, stop and look.

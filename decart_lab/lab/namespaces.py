@@ -22,6 +22,7 @@ from .shelf import Shelf
 
 if TYPE_CHECKING:
     from ..api.client import DecartClient
+    from .session import LiveSession
 
 OnStatus = Callable[[Job], object]
 OnProgress = Callable[[int, int], object]
@@ -249,7 +250,7 @@ class LabModels:
 
 
 class LabRealtime:
-    """Realtime, as far as plain requests go. Reached as ``lab.realtime``."""
+    """Realtime in the client's words. Reached as ``lab.realtime``; see ``lab.session``."""
 
     def __init__(self, client: DecartClient) -> None:
         self._realtime = client.realtime
@@ -257,6 +258,22 @@ class LabRealtime:
     def quota(self) -> RealtimeQuota:
         """Ask how many realtime sessions the organisation may hold, and holds."""
         return engine().run(self._realtime.quota)
+
+    def connect(self, source: Any = None, **options: Any) -> LiveSession:
+        """Open a live session. This is billed by the second.
+
+        As ``DecartClient.realtime.connect``, so that nothing but an end, or a limit that is given,
+        ends it; ``lab.session`` has limits of its own.
+        """
+        from .session import begin
+
+        return begin(self._realtime, source, options)
+
+    def subscribe(self, token: str, **options: Any) -> LiveSession:
+        """Watch a session that somebody else runs, by its ``subscribe_token``."""
+        from .session import watch
+
+        return watch(self._realtime, token, **options)
 
     def __repr__(self) -> str:
         return repr(self._realtime)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from ..api.client import DecartClient
+    from ..api.realtime import Realtime
     from ..contract.realtime import SessionState
     from ..errors import DecartSDKError
     from ..media.media import Media
@@ -249,14 +249,14 @@ class LiveSession:
         return call(*args, **keywords)
 
 
-def begin(client: DecartClient, source: Any, options: Mapping[str, Any]) -> LiveSession:
+def begin(realtime: Realtime, source: Any, options: Mapping[str, Any]) -> LiveSession:
     """Open a session on the engine."""
-    return LiveSession(engine().run(client.realtime.connect, source, **options))
+    return LiveSession(engine().run(realtime.connect, source, **options))
 
 
-def watch(client: DecartClient, token: str) -> LiveSession:
+def watch(realtime: Realtime, token: str, **options: Any) -> LiveSession:
     """Join a session as a viewer, on the engine."""
-    return LiveSession(engine().run(client.realtime.subscribe, token))
+    return LiveSession(engine().run(realtime.subscribe, token, **options))
 
 
 def sessions() -> list[Session]:

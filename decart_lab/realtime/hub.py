@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import av
 
-    from ..media.rtc.incoming import EncodedFrame
+    from ..media.rtc.frames import EncodedFrame
     from .peer import Peer
 
 _log = logging.getLogger("decart_lab")

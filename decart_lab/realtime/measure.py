@@ -19,7 +19,7 @@ from .hub import Hub
 if TYPE_CHECKING:
     import av
 
-    from ..media.rtc.incoming import EncodedFrame
+    from ..media.rtc.frames import EncodedFrame
     from .latency import Latency
     from .peer import Peer, PeerStats
     from .uplink import Uplink

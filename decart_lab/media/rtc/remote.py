@@ -19,13 +19,13 @@ class RemoteVideo(MediaStreamTrack):
 
     def __init__(self) -> None:
         super().__init__()
-        self._loop = asyncio.get_running_loop()
+        self._home = asyncio.get_running_loop()
         self._newest: av.VideoFrame | None = None
         self._arrived = asyncio.Event()
 
     def put(self, frame: av.VideoFrame) -> None:
         """Offer a frame, from any thread; it replaces one that nobody has taken."""
-        self._loop.call_soon_threadsafe(self._take, frame)
+        self._home.call_soon_threadsafe(self._take, frame)
 
     def _take(self, frame: av.VideoFrame) -> None:
         self._newest = frame
