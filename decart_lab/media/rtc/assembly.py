@@ -51,6 +51,10 @@ class Assembler:
 
     Attributes
     ----------
+    expected : int
+        Packets that must have been sent so far.
+    missed : int
+        Those among them that were not there when a later one came.
     lost : int
         Packets that were given up.
     late : int
@@ -64,30 +68,38 @@ class Assembler:
     def __init__(self, begins: Callable[[Packet], bool], *, single: bool = False) -> None:
         self._begins = begins
         self._single = single
-        self._expected: int | None = None
+        self._begun = False
+        self._expected = 0
         self._ahead: dict[int, tuple[Packet, float]] = {}
         self._parts: list[bytes] = []
         self._timestamp = self._payload_type = 0
         self._certain = single  # whether the frame being put together has its beginning
         self._at_start = single  # whether the next packet begins a frame
-        self.lost = self.late = self.broken = 0
+        self._highest = 0
+        self.expected = self.missed = self.lost = self.late = self.broken = 0
         self.gap_since_s: float | None = None
 
     def add(self, packet: Packet, now_s: float) -> list[Whole]:
         """Take a packet in; return the frames that it completes."""
         number = packet.sequence_number
-        if self._expected is None:
-            self._expected = number
+        if not self._begun:
+            self._begun = True
+            self._restart(number)
         distance = (number - self._expected) & 0xFFFF
+        if MAX_AHEAD < distance < 0x10000 - MAX_MISORDER:
+            self._restart(number)
+            distance = 0
+        newer = (number - self._highest) & 0xFFFF
+        if 0 < newer < 0x8000:
+            self.expected += newer
+            self.missed += newer - 1
+            self._highest = number
         if distance == 0:
             done: list[Whole] = []
             self._take(packet, done)
             if self._ahead:
                 self._drain(done)
             return done
-        if MAX_AHEAD < distance < 0x10000 - MAX_MISORDER:
-            self._restart(number)
-            return self.add(packet, now_s)
         if distance > MAX_AHEAD or number in self._ahead:
             self.late += 1
             return []
@@ -98,7 +110,7 @@ class Assembler:
 
     def missing(self) -> list[int]:
         """Return the numbers of the packets that are waited for."""
-        if self._expected is None or not self._ahead:
+        if not self._ahead:
             return []
         reach = max((number - self._expected) & 0xFFFF for number in self._ahead)
         numbers = ((self._expected + step) & 0xFFFF for step in range(reach))
@@ -106,7 +118,7 @@ class Assembler:
 
     def skip(self) -> list[Whole]:
         """Give up what is missing before the first packet held; return the frames after it."""
-        if self._expected is None or not self._ahead:
+        if not self._ahead:
             return []
         start = self._expected
         distance = min((number - start) & 0xFFFF for number in self._ahead)
@@ -120,7 +132,7 @@ class Assembler:
         return done
 
     def _drain(self, done: list[Whole]) -> None:
-        while self._expected is not None and (held := self._ahead.pop(self._expected, None)):
+        while held := self._ahead.pop(self._expected, None):
             self._take(held[0], done)
         self.gap_since_s = min((at_s for _, at_s in self._ahead.values()), default=None)
 
@@ -150,6 +162,7 @@ class Assembler:
         self._ahead.clear()
         self._parts = []
         self._expected = number
+        self._highest = (number - 1) & 0xFFFF
         self._at_start = self._single
         self.gap_since_s = None
 

@@ -50,8 +50,10 @@ class ReceiveCounters:
     ----------
     packets, bytes : int
         Packets, and bytes of media in them.
+    expected, missed : int
+        Packets that must have been sent, and those that were not there when a later one came.
     lost : int
-        Packets that were given up.
+        Packets that were given up, after they had been asked for again.
     frames : int
         Complete frames that can be decoded.
     dropped : int
@@ -69,6 +71,8 @@ class ReceiveCounters:
 
     packets: int
     bytes: int
+    expected: int
+    missed: int
     lost: int
     frames: int
     dropped: int
@@ -112,7 +116,7 @@ class _Incoming:
         self._drainer: asyncio.Task[None] | None = None
         self._closed = False
         self._packets = self._bytes = self._frames = self._dropped = self._freezes = 0
-        self._given_up = 0  # packets lost of streams before this one
+        self._before = (0, 0, 0)  # the totals of streams before this one
         self._interval_s = self._jitter_s = float("nan")
         self._previous_ticks = 0
         self._last_packet_s: float | None = None
@@ -173,18 +177,21 @@ class _Incoming:
     def counters(self) -> ReceiveCounters:
         """Return what has been received so far."""
         decoder = self._decoder
+        expected, missed, lost = self._totals()
         return ReceiveCounters(
-            self._packets,
-            self._bytes,
-            self._given_up + self._assembler.lost,
-            self._frames,
-            self._dropped + self._assembler.broken,
-            decoder.dropped + decoder.failures if decoder else 0,
-            self._freezes,
-            self._jitter_s,
-            decoder.decode_ms if decoder else float("nan"),
-            self._last_packet_s,
-            self._last_frame_s,
+            packets=self._packets,
+            bytes=self._bytes,
+            expected=expected,
+            missed=missed,
+            lost=lost,
+            frames=self._frames,
+            dropped=self._dropped + self._assembler.broken,
+            decode_dropped=decoder.dropped + decoder.failures if decoder else 0,
+            freezes=self._freezes,
+            jitter_s=self._jitter_s,
+            decode_ms=decoder.decode_ms if decoder else float("nan"),
+            last_packet_s=self._last_packet_s,
+            last_frame_s=self._last_frame_s,
         )
 
     def close(self) -> None:
@@ -198,6 +205,11 @@ class _Incoming:
         for handle in (self._timer, self._drainer):
             if handle is not None:
                 handle.cancel()
+
+    def _totals(self) -> tuple[int, int, int]:
+        expected, missed, lost = self._before
+        now = self._assembler
+        return expected + now.expected, missed + now.missed, lost + now.lost
 
     # What follows runs on the loop.
 
@@ -232,7 +244,7 @@ class _Incoming:
         self._last_packet_s = now_s
         if packet.ssrc != self._ssrc:
             if self._ssrc is not None:  # another sender on the same line
-                self._given_up += self._assembler.lost
+                self._before = self._totals()
                 self._assembler = self._new_assembler()
                 self._unwrap = Unwrapper()
                 self._needs_key = self._kind == "video"

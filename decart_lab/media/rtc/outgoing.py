@@ -73,8 +73,8 @@ class VideoOut:
 
     Parameters
     ----------
-    bitrate : int, default 2,500,000
-        Bits per second; may be changed at any time.
+    bitrate : int, optional
+        Bits per second, 2,500,000 unless told otherwise; may be changed at any time.
     fps : float, default 25.0
         What the rate control reckons with.
 
@@ -84,8 +84,8 @@ class VideoOut:
         What works less well than it could, as sentences.
     """
 
-    def __init__(self, *, bitrate: int = DEFAULT_BITRATE, fps: float = 25.0) -> None:
-        self._control = LossControl(bitrate)
+    def __init__(self, *, bitrate: int | None = None, fps: float = 25.0) -> None:
+        self._control = LossControl(bitrate or DEFAULT_BITRATE)
         self._fps = fps
         self._line = Timeline(VIDEO_CLOCK)
         self._wake = threading.Condition()
