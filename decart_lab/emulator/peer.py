@@ -70,9 +70,7 @@ class LivePeer:
         self._inputs: list[VideoIn | AudioIn] = []
         self._loss = Loss()
         self._held = self._frozen = self._closed = False
-        self._studio = Studio(
-            painter, self._give, encode_ms=lambda: self._video.counters().encode_ms
-        )
+        self._studio = Studio(painter, self._give)
 
     @property
     def last_media_s(self) -> float | None:

@@ -1,13 +1,14 @@
-"""The thread that frames of a live session are painted in: the newest frame is always next.
+"""The thread that frames of a live session are painted in, and how many of them are.
 
 What belongs here: taking frames as they come, deciding which are painted, and the beat of an
 avatar, whom no camera drives. How frames are painted is :class:`.live.LivePainter`'s; where they
 come from and go to is :mod:`.peer`'s.
 
-A frame that arrives while another is painted replaces the one that waits, so delay never grows.
-Where painting and encoding every frame would take more than ``BUDGET`` of a core, every second or
-third frame is left out evenly, and the picture says so beside its mark. The cost is measured in
-processor time, so that a busy machine does not look like a heavy look.
+A few frames may wait, for they come in bursts when a machine is busy. When one more comes, all but
+the newest are dropped, so delay never grows.
+Where every frame would take more than ``BUDGET`` of a core, every second or third is left out
+evenly, and the picture says so beside its mark. Painting is measured, in processor time, and the
+codecs are reckoned by the size: a busy machine must not look like a heavy look.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
 from threading import Condition, Thread
@@ -28,12 +30,38 @@ from .live import LivePainter
 _log = logging.getLogger("decart_lab")
 
 BUDGET: Final = 0.75
-"""Share of one core that painting and encoding may take before frames are left out."""
+"""Share of one core that a session may take before frames are left out."""
+CODECS_MS: Final = 20.0
+"""Processor time of decoding and encoding a million pixels, measured: benchmarks/live_peer.py."""
 
+MAX_WAITING: Final = 3
+"""Frames that may wait to be painted."""
 _TICKS: Final = 90_000  # per second, of the avatar's frames
-_REVIEW: Final = 15  # frames between two looks at the cost
-_SHARE: Final = 0.1  # of the newest interval in the running mean
-_LONGEST_S: Final = 1.0  # what is longer is a pause, and not a low rate
+_WINDOW_S: Final = 1.0  # over which frames are counted; bursts are shorter
+_PAUSE_S: Final = 1.0  # without frames: a pause, and not a low rate
+
+
+class _Rate:
+    """How many frames come in a second."""
+
+    def __init__(self) -> None:
+        self.value = math.nan
+        self._count = 0
+        self._since_s = self._last_s = -math.inf
+
+    def beat(self, now_s: float) -> bool:
+        """Count a frame; True when the rate has been told anew."""
+        pause = now_s - self._last_s >= _PAUSE_S
+        self._last_s = now_s
+        if pause:
+            self._since_s, self._count = now_s, 0
+            return False
+        self._count += 1
+        if now_s - self._since_s < _WINDOW_S:
+            return False
+        self.value = self._count / (now_s - self._since_s)
+        self._since_s, self._count = now_s, 0
+        return True
 
 
 class Studio:
@@ -45,8 +73,6 @@ class Studio:
         What paints; used by this studio's thread alone while it runs.
     give : callable
         Takes each painted frame; called in the studio's thread.
-    encode_ms : callable, optional
-        Returns what encoding a frame costs, in milliseconds; NaN or less when unknown.
     clock : callable, optional
         Tells when frames come, in seconds.
 
@@ -55,7 +81,7 @@ class Studio:
     frames_in, frames_out : int
         Frames that came, and that were handed out.
     replaced, left_out : int
-        Frames that a newer one replaced, and that were left out for the sake of the cost.
+        Frames that newer ones replaced, and that were left out for the sake of the cost.
     stride : int
         1 when every frame is painted, 2 for every second.
     frozen : bool
@@ -67,7 +93,6 @@ class Studio:
         painter: LivePainter,
         give: Callable[[av.VideoFrame], None],
         *,
-        encode_ms: Callable[[], float] = lambda: math.nan,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.frames_in = self.frames_out = self.replaced = self.left_out = 0
@@ -75,13 +100,12 @@ class Studio:
         self.frozen = False
         self._painter = painter
         self._give = give
-        self._encode_ms = encode_ms
         self._clock = clock
         self._ear = Ear() if painter.is_avatar else None
         self._turn = Condition()
-        self._next: av.VideoFrame | None = None
-        self._interval_s = math.nan
-        self._came_s = -math.inf
+        self._waiting: deque[av.VideoFrame] = deque()
+        self._rate = _Rate()
+        self._review_due = False
         self._closed = False
         target = self._speak if painter.is_avatar else self._work
         self._thread = Thread(target=target, name="emulator-paint", daemon=True)
@@ -91,19 +115,15 @@ class Studio:
         """Take a frame, which becomes the studio's; from any thread, never waits."""
         now = self._clock()
         with self._turn:
-            gap = now - self._came_s
-            self._came_s = now
-            if math.isnan(self._interval_s) and gap < _LONGEST_S:
-                self._interval_s = gap
-            elif gap < _LONGEST_S:
-                self._interval_s += (gap - self._interval_s) * _SHARE
+            self._review_due |= self._rate.beat(now)
             self.frames_in += 1
             if self.frames_in % self.stride:
                 self.left_out += 1
                 return
-            if self._next is not None:
-                self.replaced += 1
-            self._next = frame
+            if len(self._waiting) == MAX_WAITING:
+                self.replaced += MAX_WAITING
+                self._waiting.clear()
+            self._waiting.append(frame)
             self._turn.notify()
 
     def hear(self, frame: av.AudioFrame) -> None:
@@ -115,24 +135,23 @@ class Studio:
         """End the thread and wait for it. Idempotent."""
         with self._turn:
             self._closed = True
-            self._next = None
+            self._waiting.clear()
             self._turn.notify()
         self._thread.join(within_s)
 
     def _work(self) -> None:
         while True:
             with self._turn:
-                self._turn.wait_for(lambda: self._closed or self._next is not None)
-                frame, self._next = self._next, None
-                if self._closed or frame is None:
+                self._turn.wait_for(lambda: self._closed or self._waiting)
+                if self._closed:
                     return
+                frame = self._waiting.popleft()
             self._paint(frame)
 
     def _speak(self) -> None:
         assert self._ear is not None
         begun = time.monotonic()
         beat = 0
-        self._interval_s = 1 / FPS
         while True:
             with self._turn:
                 # Beats that were missed are skipped, not caught up with.
@@ -140,6 +159,7 @@ class Studio:
                 due = begun + beat / FPS
                 if self._turn.wait_for(lambda: self._closed, max(0.0, due - time.monotonic())):
                     return
+                self._review_due |= self._rate.beat(self._clock())
                 self.frames_in += 1
                 if self.frames_in % self.stride:
                     self.left_out += 1
@@ -158,25 +178,24 @@ class Studio:
             _log.exception("A live frame of %dx%d was not painted.", frame.width, frame.height)
             return
         self.frames_out += 1
-        if self.frames_out % _REVIEW == 0:
+        if self._review_due:
+            self._review_due = False
             self._review(frame)
 
     def _review(self, frame: av.VideoFrame) -> None:
         """Look at what a frame costs and how often one comes, and choose the stride."""
-        encode_ms = self._encode_ms()
-        cost_s = (self._painter.paint_ms + (encode_ms if encode_ms > 0 else 0.0)) / 1000
-        if not cost_s > 0 or not self._interval_s > 0:
-            return
-        share = cost_s / self._interval_s
+        codecs_ms = CODECS_MS * frame.width * frame.height / 1e6
+        cost_s = (self._painter.paint_ms + codecs_ms) / 1000
+        rate = self._rate.value
+        share = cost_s * rate
         # One step back only with a tenth to spare, or the choice would flutter.
         wanted = max(1, math.ceil(share / BUDGET))
         if wanted < self.stride and share / (self.stride - 1) > 0.9 * BUDGET:
             wanted = self.stride
+        self._painter.note = "" if wanted == 1 else f"{rate / wanted:.0f} of {rate:.0f} fps"
         if wanted == self.stride:
             return
         self.stride = wanted
-        rate = 1 / self._interval_s
-        self._painter.note = "" if wanted == 1 else f"{rate / wanted:.0f} of {rate:.0f} fps"
         _log.info(
             "Live frames of %dx%d: %.0f of %.0f per second are painted.",
             frame.width,
