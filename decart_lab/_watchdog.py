@@ -38,12 +38,13 @@ def main() -> None:
     threading.Thread(target=_read, args=(orders,), daemon=True).start()
     guarded: dict[int, dict[str, str]] = {}
     ending: list[threading.Thread] = []
-    parent = os.getppid()
+    parent = int(sys.argv[1])  # told, since it may be dead before this line is reached
     while True:
         try:
             line = orders.get(timeout=PARENT_S)
         except queue.Empty:
-            # A forked child of the parent may hold the pipe open after the parent's death.
+            # A forked child of the parent may hold the pipe open after the parent's death. (On
+            # Windows there is no fork, and the parent's number stays.)
             if os.getppid() != parent:
                 break
             continue
@@ -175,7 +176,7 @@ class _Watchdog:
             return child
         self._pid = os.getpid()
         self._child = subprocess.Popen(  # noqa: S603 - our own file
-            [sys.executable, "-I", __file__],
+            [sys.executable, "-I", __file__, str(self._pid)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,8 +1,8 @@
 """Who is calling: API keys and client tokens, never stored and never logged.
 
-Any non-empty key is welcome except those that begin with ``invalid`` or ``evt_``; an emulator that was given
-keys takes no others. A client token is known by its keyed hash (``ek_...``) or by its signature
-(JWT), until it expires; both forms work for every call (wire contract, section 6).
+Any non-empty key is welcome except those that begin with ``invalid`` or ``evt_``; an emulator that
+was given keys takes no others. A client token is known by its keyed hash (``ek_...``) or by its
+signature (JWT), until it expires; both forms work for every call (wire contract, section 6).
 """
 
 from __future__ import annotations

@@ -222,25 +222,27 @@ async def _body(request: Request) -> dict[str, Any]:
     return parse_object(body)
 
 
-def _in_sequence(request: Request, session: Session) -> None:
-    """Refuse a PATCH without an ETag, or with a stale one."""
+def _in_sequence(request: Request, session: Session) -> bool:
+    """Refuse a PATCH without an ETag, or with a stale one; return whether it has a wildcard."""
     given = request.headers.get("if-match")
     if given is None:
         raise Problem(428, "precondition-required", "A PATCH needs If-Match with the current ETag.")
     match = _TAG.match(given)
     tag = match.group(1) if match is not None else given.strip()
     if tag in ("*", '"*"'):  # the samples write both (section 10, 7)
-        return
-    if session.stale_patches > 0 or tag != session.etag:
+        return True
+    if tag != session.etag:
         raise Problem(412, "stale-etag", "Another ICE operation came first; GET the current ETag.")
+    return False
 
 
 def _take_turn(request: Request, session: Session) -> None:
     """Check the ETag once more, with nothing in between, and make it a stale one."""
-    try:
-        _in_sequence(request, session)
-    finally:
-        session.stale_patches = max(0, session.stale_patches - 1)
+    wildcard = _in_sequence(request, session)
+    if session.stale_patches > 0 and not wildcard:
+        session.stale_patches -= 1
+        session.rotate()  # somebody else, who does not exist, was first
+    _in_sequence(request, session)
     session.rotate()
 
 

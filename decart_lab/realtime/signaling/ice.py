@@ -119,6 +119,7 @@ class IceSequence:
     async def _send_batch(self) -> None:
         what = "Sending ICE candidates"
         body = {"candidates": [c if c is None else c.as_json() for c in self._batch]}
+        unmatched = False
         for tries in range(1, TRIES + 1):
             if await self._has_arrived():
                 break
@@ -129,8 +130,9 @@ class IceSequence:
             except DecartSDKError as error:
                 if not isinstance(error, NetworkError) or error.sent == "none":
                     self._lost_with = None  # it was refused or never left: it is not applied
-                if tries == TRIES or not await self._mended(error, tries):
+                if tries == TRIES or not await self._mended(error, unmatched):
                     raise
+                unmatched |= error.status == 428
         self._batch, self._lost_with = [], None
 
     async def _has_arrived(self) -> bool:
@@ -144,17 +146,17 @@ class IceSequence:
             and self._resource.etag != sent_with
         )
 
-    async def _mended(self, error: DecartSDKError, tries: int) -> bool:
+    async def _mended(self, error: DecartSDKError, again: bool) -> bool:
         """Do what makes another try worthwhile; False when nothing does."""
         if self._lost_with is not None:
             return True
         if error.status == 412:
             await self._resource.refresh()
             return True
-        if error.status == 428 and tries == 1:
+        if error.status == 428:
             self._logger.error("A PATCH came without its If-Match: a proxy may be dropping it.")
             await self._resource.refresh()
-            return True
+            return not again
         if error.status is not None and 400 <= error.status < 500:
             self._batch = []  # they would be refused again
         return False

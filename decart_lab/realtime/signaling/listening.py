@@ -188,7 +188,8 @@ class Listener:
                 self._retry_s = self._retry_s if reader.retry_s is None else reader.retry_s
 
     async def _take(self, sent: SentEvent) -> None:
-        if sent.id:
+        # The end is believed under any id: a server that counts anew must not hide it.
+        if sent.id and not sent.name.endswith("_ended"):
             if sent.id in self._known:
                 return
             self._known.append(sent.id)
