@@ -77,8 +77,14 @@ class Gate:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "websocket.accept":
+                MutableHeaders(scope=message)[MARK] = "1"
+            await send(message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, marked)
         except Exception:
             log.exception("the emulator failed at %s", scope["path"][:200])
             raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import traceback
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -289,3 +290,19 @@ async def signaling(
         await made.aclose()
         await http.aclose()
         server.close()
+
+
+def everywhere(error: BaseException | None) -> str:
+    """Return everything a traceback tool would print: the chain, and the frames' variables."""
+    seen: set[int] = set()
+    found: list[str] = []
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        found += [repr(error), str(error), repr(vars(error)), *traceback.format_exception(error)]
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if "/tests/" in frame.f_code.co_filename:
+                continue  # the test itself knows them
+            found += [repr(value) for value in frame.f_locals.values()]
+            found += [repr(vars(v)) for v in frame.f_locals.values() if hasattr(v, "__dict__")]
+        error = error.__cause__ or error.__context__
+    return "\n".join(found)

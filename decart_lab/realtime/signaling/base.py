@@ -110,6 +110,11 @@ class Signaling(Protocol):
         """Whether :meth:`reoffer` can bring a session's media back."""
         ...
 
+    @property
+    def simulated(self) -> bool | None:
+        """Whether the emulator answers; None until it is known."""
+        ...
+
     async def open(self, offer_sdp: str, initial: Change) -> str:
         """Create the session with what it shows first; return the answer's SDP.
 

@@ -95,6 +95,11 @@ class HttpSignaling:
         """When the session ends at the latest, aware."""
         return self._resource.expires_at
 
+    @property
+    def simulated(self) -> bool | None:
+        """Whether the emulator answers; None until it is known."""
+        return self._caller.http.simulated
+
     async def open(self, offer_sdp: str, initial: Change) -> str:
         """Create the session with what it shows first; return the answer's SDP.
 

@@ -31,6 +31,7 @@ from .patience import Patience
 CONNECTING: Final = "Connecting to the service"
 CONNECT_S: Final = 10.0
 CLOSE_S: Final = 2.0
+SIMULATED: Final = "x-decart-emulator"
 
 _SILENT: Final = logging.Logger("decart_lab.silent")
 _SILENT.disabled = True
@@ -56,6 +57,12 @@ class Socket:
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the emulator says that it is at the other end."""
+        response = self._connection.response
+        return response is not None and SIMULATED in response.headers
 
     async def send(self, kind: str, fields: Mapping[str, Any]) -> None:
         """Send a message.

@@ -108,6 +108,11 @@ class WebSocketSignaling:
         self._complaint: DecartSDKError | None = None  # the last message, if it was an error
         self._closing = False
 
+    @property
+    def simulated(self) -> bool | None:
+        """Whether the emulator answers; None until it is known."""
+        return None if self._socket is None else self._socket.simulated
+
     async def open(self, offer_sdp: str, initial: Change) -> str:
         """Connect, say what is shown first, and offer; return the answer's SDP.
 
@@ -138,7 +143,9 @@ class WebSocketSignaling:
         except BaseException:
             self._abort()
             raise
-        late = DeadlineError(f"It took longer than {self._patience.open_s:g} s.", sent="all")
+        late = DeadlineError(
+            f"It took longer than {self._patience.open_s:g} s.", sent="all", hint=""
+        )
         raise attributed(late, WebRTCError, "Opening the session")
 
     def events(self) -> AsyncIterator[ServerEvent]:
@@ -232,16 +239,18 @@ class WebSocketSignaling:
         answered: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
         self._question = _Question(kind, prompt, answered)
         self._unanswered[kind] += 1
+        waiting = self._unanswered[kind]
         try:
             async with asyncio.timeout(limit_s) as self._limit:
                 await self._send(kind, fields)
                 return await answered
         except TimeoutError:
-            # One whose answer never comes must not cost every later one its own.
-            self._unanswered[kind] %= 2
+            if waiting > 1:
+                # What came, if anything, was counted as an earlier one's, which may never answer.
+                self._unanswered[kind] = 0
         finally:
             self._question = self._limit = None
-        late = DeadlineError(f"There was no answer within {limit_s:g} s.", sent="all")
+        late = DeadlineError(f"There was no answer within {limit_s:g} s.", sent="all", hint="")
         raise attributed(late, WebRTCError, what)
 
     async def _send(self, kind: str, fields: Mapping[str, Any]) -> None:
@@ -291,7 +300,8 @@ class WebSocketSignaling:
         elif kind == "session_id":
             self._identify(given)
         elif kind not in _SILENT:
-            await self._tell(self.inbox.read_event(kind, given))
+            told = {name: value for name, value in given.items() if name != "type"}
+            await self._tell(self.inbox.read_event(kind, told))
 
     async def _tell(self, event: ServerEvent | None) -> None:
         if isinstance(event, Queued) and self._limit is not None:

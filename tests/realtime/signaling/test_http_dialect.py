@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import traceback
 from types import SimpleNamespace
 from urllib.parse import parse_qs
 
@@ -35,6 +34,7 @@ from tests.helpers.signaling import (
     QUICK,
     TOKEN,
     SignalingService,
+    everywhere,
     lost_after,
     lost_before,
     problem,
@@ -319,7 +319,7 @@ async def test_a_silent_stream_is_taken_for_a_broken_one():
     ids=["a page", "gzip", "too large", "500", "204", "404", "no answer"],
 )
 async def test_what_is_no_stream_is_tried_again(nonsense):
-    events, service, _ = await heard(nonsense, stream(TICKS[0], ENDED))
+    events, _, _ = await heard(nonsense, stream(TICKS[0], ENDED))
     assert [e.seconds for e in events] == [1, 9]
 
 
@@ -542,21 +542,6 @@ async def test_closing_ends_the_events_and_leaves_no_task():
 
 
 # --- secrets --------------------------------------------------------------------------------
-
-
-def everywhere(error):
-    """Everything a traceback tool would print: the chain, and every variable of every frame."""
-    seen, found = set(), []
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        found += [repr(error), str(error), repr(vars(error)), *traceback.format_exception(error)]
-        for frame, _ in traceback.walk_tb(error.__traceback__):
-            if "/tests/" in frame.f_code.co_filename:
-                continue  # the test itself knows them
-            found += [repr(value) for value in frame.f_locals.values()]
-            found += [repr(vars(v)) for v in frame.f_locals.values() if hasattr(v, "__dict__")]
-        error = error.__cause__ or error.__context__
-    return "\n".join(found)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""ICE operations go one at a time; no candidate is lost or sent twice, whatever becomes of a PATCH."""
+"""ICE operations go one at a time; no candidate is lost or sent twice, whatever becomes of it."""
 
 from __future__ import annotations
 
