@@ -1,12 +1,9 @@
 """Paint the frames of a realtime session, with looks that can be changed while they run.
 
-What belongs here: one session's wish (prompt and picture), the filter graphs that fulfil it, and
-the change from one to the next. Looks are the rows of :mod:`.looks`, as for clips. Threads that
-frames travel through are in :mod:`.studio`; connections are in :mod:`.peer`.
-
-A new wish is prepared beside the running graphs, on a thread of its own, and takes over between two
-frames. FFmpeg holds Python's lock while it configures a graph (5 to 25 ms where a look computes
-tables), so every part of a style gets a graph of its own, with room for others in between.
+What belongs here: one session's wish (prompt and picture), and the change from one to the next: a
+new one is prepared beside the running graphs, on a thread of its own, and takes over between two
+frames. Looks are the rows of :mod:`.looks`, as for clips. Threads that frames travel through are in
+:mod:`.studio`; connections are in :mod:`.peer`.
 """
 
 from __future__ import annotations
@@ -14,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from threading import Condition, Lock, Thread
 from typing import Final
@@ -25,10 +22,10 @@ from PIL import Image
 from ..contract.models import find
 from ..media import marker
 from .avatar import AVATAR_MODELS, Avatar
+from .chain import Chain, Wish
 from .corner import CornerMark, copy_corner
-from .filtergraph import Pump, compose
 from .prompts import effective_prompt
-from .style import Recipe, Style
+from .style import Style
 
 
 class Same:
@@ -45,13 +42,6 @@ _UNDECIDED: Final = 0  # FFmpeg's AV_PICTURE_TYPE_NONE
 _MARKER_LINGERS: Final = 50
 """So many frames without a readable marker still get their corner back: one may be damaged."""
 _SHARE: Final = 0.1  # of the newest frame in the running mean of the cost
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    prompt: str
-    image: Image.Image | None
-    enhance: bool
 
 
 class LivePainter:
@@ -109,10 +99,10 @@ class LivePainter:
         self._seed = seed
         self._mark = CornerMark() if mark else None
         self._turn = Condition()  # guards what follows; notified by the first frame and the end
-        self._wish = _Wish(prompt or "", image, enhance)
+        self._wish = Wish(prompt or "", image, enhance)
         self._waiting: list[Future[None]] = []
         self._preparing = False
-        self._chain: _Chain | None = None
+        self._chain: Chain | None = None
         self._avatar: Avatar | None = None
         self._last: av.VideoFrame | None = None
         self._closed = False
@@ -199,12 +189,12 @@ class LivePainter:
         return avatar.frame(loudness)
 
     def close(self) -> None:
-        """Let go of graphs and frames; changes that wait are done. Idempotent."""
+        """Prepare nothing any more; changes that wait count as done. Idempotent."""
         with self._turn:
             self._closed = True
             self._turn.notify_all()
 
-    def _chain_for(self, frame: av.VideoFrame) -> _Chain:
+    def _chain_for(self, frame: av.VideoFrame) -> Chain:
         """Return the running graphs; build them where there are none for frames of this shape."""
         while True:
             with self._turn:
@@ -253,48 +243,16 @@ class LivePainter:
         for future in waiting:
             future.set_result(None)
 
-    def _build(self, wish: _Wish, frame: av.VideoFrame) -> _Chain:
+    def _build(self, wish: Wish, frame: av.VideoFrame) -> Chain:
         rate = Fraction(self.fps)
         reference = None if self.is_avatar else wish.image
         if not wish.prompt.strip() and reference is None:
-            return _Chain(wish, None, frame, rate)
+            return Chain(wish, None, frame, rate)
         prompt = effective_prompt(wish.prompt, wish.enhance, self._seed)
         style = Style.of(prompt, self._seed, self.model, reference, centred="vton" in self.model)
-        return _Chain(wish, style.recipe(frame, (frame.width, frame.height), rate), frame, rate)
+        return Chain(wish, style.recipe(frame, (frame.width, frame.height), rate), frame, rate)
 
     def _restore_marker(self, given: av.VideoFrame, painted: av.VideoFrame) -> None:
         self._unmarked = 0 if marker.read(given) is not None else self._unmarked + 1
         if self._unmarked < _MARKER_LINGERS:
             copy_corner(given, painted, *marker.region(given.width, given.height))
-
-
-class _Chain:
-    """Graphs behind each other, for frames of one shape; what a wish has become."""
-
-    def __init__(
-        self, wish: _Wish, recipe: Recipe | None, first: av.VideoFrame, rate: Fraction
-    ) -> None:
-        self.wish = wish
-        self._shape = _shape(first)
-        self._recipe = recipe
-        self._pumps = []
-        width, height, form = self._shape
-        # Without a wish frames only become planar YUV, which they are already.
-        parts = recipe.parts if recipe else (("format=yuv420p", 1.0),)
-        for graph, opacity in parts:
-            side = recipe.side if recipe and "[side]" in graph else None
-            steps = compose((graph, opacity))
-            self._pumps.append(Pump(steps, width, height, rate, format=form, side=side))
-            form = "yuv420p"
-
-    def fits(self, frame: av.VideoFrame) -> bool:
-        return _shape(frame) == self._shape
-
-    def paint(self, frame: av.VideoFrame) -> av.VideoFrame:
-        for pump in self._pumps:
-            (frame,) = pump.feed(frame)  # no look holds frames back
-        return self._recipe.named(frame) if self._recipe else frame
-
-
-def _shape(frame: av.VideoFrame) -> tuple[int, int, str]:
-    return frame.width, frame.height, frame.format.name

@@ -33,8 +33,10 @@ CAT = np.asarray(open_image(samples.path("cat.jpg")).resize(SIZE))
 PLANES = av.VideoFrame.from_ndarray(CAT, format="rgb24").reformat(format="yuv420p").to_ndarray()
 
 
-def frame(number: int) -> av.VideoFrame:
+def frame(number: int, size: tuple[int, int] = SIZE) -> av.VideoFrame:
     made = av.VideoFrame.from_ndarray(PLANES, format="yuv420p")
+    if size != SIZE:
+        made = made.reformat(*size)
     made.pts, made.time_base = number, Fraction(1, FPS)
     marker.stamp(made, number)
     return made
@@ -51,7 +53,14 @@ def tone(number: int, level: float = 0.6) -> av.AudioFrame:
 class Client:
     """Whoever talks to the peer: sends stamped frames and a tone, and keeps what comes back."""
 
-    def __init__(self, *, sends_video: bool = True, codec: rtc.VideoCodec | None = "h264") -> None:
+    def __init__(
+        self,
+        *,
+        sends_video: bool = True,
+        codec: rtc.VideoCodec | None = "h264",
+        size: tuple[int, int] = SIZE,
+    ) -> None:
+        self.size = size
         self.connection = rtc.make_connection()
         self.seen: list[av.VideoFrame] = []
         self.numbers: list[int | None] = []
@@ -95,7 +104,7 @@ class Client:
         while True:
             now = time.monotonic() - begun
             while self.sends_video and pictures / FPS <= now:
-                self._video.put(frame(pictures))
+                self._video.put(frame(pictures, self.size))
                 pictures += 1
             while pieces / 50 <= now:
                 self._audio.put(tone(pieces, 0.6 if self.loud else 0.0))
@@ -170,6 +179,17 @@ async def test_the_time_between_frames_comes_back_as_it_was_sent():
     ]
     assert len(pairs) > 30
     assert all(abs(ticks - sent) <= 1 for ticks, sent in pairs)
+
+
+async def test_the_answer_has_the_size_of_the_input_and_large_pictures_are_answered_too():
+    async with meeting(LivePainter("lucy-2.1", prompt="oil painting"), size=(1280, 720)) as they:
+        await until(lambda: len(they.me.seen) >= 5)
+        assert (they.me.seen[-1].width, they.me.seen[-1].height) == (1280, 720)
+        they.me.size = (320, 176)  # a browser that is short of bandwidth does that
+        await until(lambda: they.me.seen[-1].width == 320)
+        assert they.me.seen[-1].height == 176
+        they.me.size = SIZE
+        await until(lambda: they.me.seen[-1].width == SIZE[0])
 
 
 async def test_a_changed_prompt_is_in_the_next_frames():
@@ -290,7 +310,7 @@ async def test_the_same_packets_are_lost_in_every_run():
     packets = [
         bytes([0x80, 96 + number % 2 * 128, number >> 8, number & 255]) for number in range(2000)
     ]
-    reports = [bytes([0x80, kind]) for kind in range(200, 208)]
+    reports = [bytes([0x80, 200 + number % 8]) for number in range(400)]
     runs = []
     for _ in range(2):
         transport, loss = Transport(), Loss()

@@ -15,6 +15,7 @@ from decart_lab.emulator.live import LivePainter
 from decart_lab.emulator.studio import BUDGET, CODECS_MS, MAX_WAITING, Studio
 
 TICKS = Fraction(1, 90_000)
+LARGE = (1280, 720)
 WAIT_S = 10.0  # for what takes milliseconds
 
 
@@ -111,7 +112,7 @@ class Playing:
         self._now = 0.0
         self.painter = LivePainter("lucy-2.1")
         self.studio = open_studio(self.painter, lambda _: None, clock=lambda: self._now)
-        self._frame = frame(0, (640, 352)).to_ndarray()
+        self._frame = frame(0, LARGE).to_ndarray()
 
     def __call__(self, frames: int, interval_s: float) -> list[int]:
         """The stride after each frame."""
@@ -129,14 +130,14 @@ class Playing:
         return self.studio.left_out + self.studio.frames_out
 
 
-COST_S = CODECS_MS * 640 * 352 / 1e9  # what a frame is reckoned at, but for the painting
+COST_S = CODECS_MS * LARGE[0] * LARGE[1] / 1e9  # what a frame is reckoned at, but for the painting
 
 
 def test_where_all_would_cost_too_much_every_second_is_left_out_and_the_picture_says_so(
     open_studio,
 ):
     play = Playing(open_studio)
-    play(60, 0.04)
+    play(30, 0.08)
     assert (play.studio.stride, play.painter.note) == (1, "")
     half_s = COST_S / BUDGET * 0.75
     play(round(2 / half_s), half_s)
@@ -148,7 +149,7 @@ def test_where_all_would_cost_too_much_every_second_is_left_out_and_the_picture_
     third_s = COST_S / BUDGET * 0.45
     play(round(2 / third_s), third_s)
     assert play.studio.stride == 3
-    play(60, 0.04)
+    play(30, 0.08)
     assert (play.studio.stride, play.painter.note) == (1, "")
 
 
@@ -160,7 +161,7 @@ def test_a_rate_near_the_limit_does_not_make_the_choice_flutter(open_studio):
         stride
         for _ in range(10)
         for share in (1.02, 0.98)
-        for stride in play(round(0.4 / near_s), near_s * share)
+        for stride in play(round(1.3 / near_s), near_s * share)
     ]
     assert set(strides) == {2}
 
@@ -168,13 +169,13 @@ def test_a_rate_near_the_limit_does_not_make_the_choice_flutter(open_studio):
 def test_neither_a_pause_nor_a_burst_is_taken_for_a_rate(open_studio):
     play = Playing(open_studio)
     for _ in range(10):
-        play(40, 0.04)
+        play(25, 0.08)
         play(20, 0.001)  # a network that was held up
         play(1, 0.76)
         play(1, 30.0)
     assert play.studio.stride == 1
     assert play.studio.left_out == 0
-    assert 20 < play.studio._rate.value < 40
+    assert 10 < play.studio._rate.value < 25
 
 
 def test_an_avatar_moves_at_its_own_rate_and_with_the_sound(open_studio):
