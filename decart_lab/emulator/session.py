@@ -39,6 +39,10 @@ log = logging.getLogger("decart_lab.emulator")
 
 LOOK_S: Final = 0.1
 """How often, in real seconds, a session looks after itself."""
+CHANGE_S: Final = 5.0
+"""How long, in real seconds, an acknowledgement waits for the picture to change."""
+SIZES: Final = {"720p": (1280, 720), "1080p": (1920, 1080)}
+"""Of an avatar's frames, by resolution; all others are answered at the size they come in."""
 MAX_REMEMBERED: Final = 1_000
 """Candidates of one offer that are told from repetitions."""
 SETTLE_S: Final = 1.0
@@ -106,7 +110,11 @@ class Session:
         self._settings = settings
         self._on_end = on_end
         self._painter = LivePainter(
-            order.model.name, enhance=False, seed=settings.seed, mark=settings.mark
+            order.model.name,
+            SIZES.get(order.resolution),
+            enhance=False,
+            seed=settings.seed,
+            mark=settings.mark,
         )
         self._bill = Bill(order.model, order.speed, world, clock, settings)
         self._offers = 0
@@ -283,12 +291,12 @@ class Session:
     # -- what it shows -------------------------------------------------------------------------
 
     async def change(self, change: Change) -> None:
-        """Show something else from now on.
+        """Show something else: the next frame does when this returns.
 
         Raises
         ------
         Problem
-            404 when the session has ended.
+            404 when the session has ended, 422 for a picture that cannot be painted.
         """
         self._still_there()
         wanted: dict[str, Any] = {}
@@ -300,7 +308,10 @@ class Session:
         if change.image is not KEPT:
             wanted["image"] = change.image
         if wanted:
-            self._painter.change(**wanted)
+            shown = asyncio.wrap_future(self._painter.change(**wanted))
+            done, _ = await asyncio.wait({shown}, timeout=CHANGE_S)
+            if done and (error := shown.exception()) is not None:
+                raise Problem(422, "invalid-image", f"This cannot be painted: {error}.") from error
 
     # -- time and money ------------------------------------------------------------------------
 

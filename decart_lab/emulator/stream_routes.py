@@ -21,6 +21,7 @@ from ..media.rtc.sdp import InvalidSDP
 from .answers import Refusal
 from .auth import Caller
 from .event_log import ENDED
+from .gate import MARK
 from .problems import Problem
 from .services import Services, services
 from .session import Order, Session
@@ -35,6 +36,7 @@ LIVEKIT: Final = (
     "LiveKit rooms are not served by the emulator; the last SDKs without them are PyPI decart "
     "0.0.40 and npm @decartai/sdk 0.0.68."
 )
+_MARKED: Final = [(MARK.encode(), b"1")]
 FORWARDED: Final = ("generation_started", "generation_tick", ENDED, "queue_position", "status")
 
 
@@ -48,7 +50,7 @@ class _Goodbye(Exception):  # noqa: N818 - the end of a conversation, not a fail
 
 async def stream(socket: WebSocket) -> None:
     """Hold one session."""
-    await socket.accept()
+    await socket.accept(headers=_MARKED)
     async with _polite(socket):
         parts, caller = _caller(socket)
         query = socket.query_params
@@ -72,7 +74,7 @@ async def stream(socket: WebSocket) -> None:
 
 async def subscribe(socket: WebSocket) -> None:
     """Let a viewer watch a session; it has no say in it."""
-    await socket.accept()
+    await socket.accept(headers=_MARKED)
     async with _polite(socket):
         parts, _ = _caller(socket)
         session = parts.sessions.all.get(socket.path_params["session"])

@@ -69,6 +69,7 @@ async def join(socket: ClientConnection, call: Call) -> None:
 
 async def test_a_whole_conversation(emu):
     async with talking(emu) as socket, calling() as call:
+        assert socket.response.headers["x-decart-emulator"] == "1"
         first = json.loads(await socket.recv())
         assert first["type"] == "session_id"
         assert (first["server_ip"], first["server_port"]) == ("127.0.0.1", emu.port)
