@@ -171,7 +171,6 @@ async def connect(
             fetch=service.fetch,
             references=dialect == "websocket",
             measure=measure,
-            simulated=lambda: service.http.simulated,
             run_handler=service.run_handler,
         )
     )
@@ -223,7 +222,6 @@ async def subscribe(
             meter=Meter(0.0),  # a viewer is not billed: who runs the session is
             clock=clock,
             viewer=True,
-            simulated=lambda: service.http.simulated,
             run_handler=service.run_handler,
         )
     )

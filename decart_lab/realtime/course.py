@@ -67,6 +67,7 @@ class Course:
         self.shown = initial
         self.prompt_id = 0
         self.session_ids: list[str] = []
+        self.simulated: bool | None = None
         self.connected = asyncio.Event()
         self.bus = Bus(run_handler)
         self.telemetry = Telemetry()
@@ -97,8 +98,9 @@ class Course:
         if not isinstance(change.image, Keep):
             self.tell("image", change.image is not None)
 
-    def identify(self, session_id: str | None) -> None:
-        """Note the service's name for the session; a new one after a reconnection."""
+    def identify(self, session_id: str | None, simulated: bool | None) -> None:
+        """Note the service's name for the session, and whether the emulator gave it."""
+        self.simulated = self.simulated if simulated is None else simulated
         if session_id is not None and session_id not in self.session_ids[-1:]:
             self.session_ids.append(session_id)
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ..contract.realtime import (
-    RECOVERABLE,
     Ended,
     IceServer,
     RestartWanted,
@@ -48,8 +47,8 @@ class Owner(Protocol):
         """Return what a new session is to show first."""
         ...
 
-    def identify(self, session_id: str | None) -> None:
-        """Note the service's name for the session."""
+    def identify(self, session_id: str | None, simulated: bool | None) -> None:
+        """Note the service's name for the session, and whether the emulator gave it."""
         ...
 
     def on_state(self, state: SessionState) -> None:
@@ -187,7 +186,8 @@ class Keeper:
             self._orphaned = error.sent == "all" and self.link.signaling.session_id is None
             raise
         finally:
-            self._owner.identify(self.link.signaling.session_id)
+            signaling = self.link.signaling
+            self._owner.identify(signaling.session_id, signaling.simulated)
         self._connected_once = True
         self._has_peer(self.link)
         self._owner.on_state(SessionState.CONNECTED)
@@ -208,11 +208,9 @@ class Keeper:
                     pass
                 case Ended(reason=reason):
                     self._owner.on_event(signal)
-                    if reason in RECOVERABLE:
-                        raise SessionClosedError(
-                            f"The service ended the session: {reason}.", reason=reason
-                        )
-                    return reason
+                    raise SessionClosedError(
+                        f"The service ended the session: {reason}.", reason=reason
+                    )
                 case SignalingLost(error=error):
                     raise error
                 case RestartWanted(ice_servers=servers):

@@ -95,8 +95,12 @@ class Session:
     @property
     def session_id(self) -> str | None:
         """The service's name for the session; another one after a reconnection."""
-        ids = self._course.session_ids
-        return ids[-1] if ids else None
+        return self.session_ids[-1] if self.session_ids else None
+
+    @property
+    def session_ids(self) -> list[str]:
+        """The names of all sessions at the service that this one has been, in order."""
+        return list(self._course.session_ids)
 
     @property
     def state(self) -> SessionState:
@@ -133,7 +137,7 @@ class Session:
     @property
     def simulated(self) -> bool | None:
         """Whether the emulator answers; None until it has."""
-        return self._setup.simulated()
+        return self._course.simulated
 
     @property
     def over(self) -> bool:

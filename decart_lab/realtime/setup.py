@@ -42,5 +42,4 @@ class Setup:
     references: bool = False
     measure: bool = False
     viewer: bool = False
-    simulated: Callable[[], bool | None] = lambda: None
     run_handler: Callable[..., object] = lambda handler, *data: handler(*data)

@@ -70,7 +70,7 @@ class ScriptedSignaling:
     def __init__(self, service: Service, session_id: str) -> None:
         self.session_id: str | None = None
         self.ice_servers: tuple[IceServer, ...] = ()
-        self.subscribe_token = self.expires_at = None
+        self.subscribe_token = self.expires_at = self.simulated = None
         self.can_reoffer = service.can_reoffer
         self.opened = self.over = False
         self.ends = 0

@@ -57,7 +57,7 @@ class Owner:
     def wanted(self) -> Change:
         return self.change
 
-    def identify(self, session_id: str | None) -> None:
+    def identify(self, session_id: str | None, simulated: bool | None) -> None:
         if session_id is not None:
             self.ids.append(session_id)
 
@@ -136,7 +136,9 @@ async def test_a_final_reason_ends_it_verbatim_and_nothing_new_is_made(reason: s
     kept = await _kept()
     kept.service.say(Ended(12.0, reason))
     await kept.clock.advance(60)
-    assert await kept.task == Outcome(reason)
+    outcome = await kept.task
+    assert outcome.reason == reason
+    assert isinstance(outcome.error, SessionClosedError)
     assert len(kept.service.sessions) == 1
 
 
