@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..errors import DecartSDKError
     from ..media.media import Media
     from ..realtime.frames import Format
-    from ..realtime.recorder import Recording
+    from ..realtime.recorder import Recorder, Recording
     from ..realtime.session import Session
 
 
@@ -203,7 +203,8 @@ class LiveSession:
         input : bool, default False
             Whether to record what is sent as well.
         """
-        return engine().run(self._do, self._session.record, path, input=input).path
+        recorder: Recorder = engine().run(self._do, self._session.record, path, input=input)
+        return recorder.path
 
     def stop_recording(self) -> Recording | None:
         """Finish the recording, if there is one, and return what was recorded."""
