@@ -18,7 +18,9 @@ VIDEO_CLOCK: Final = 90_000
 AUDIO_CLOCK: Final = 48_000
 """The same for Opus (RFC 7587)."""
 JUMP_S: Final = 2.0
-"""A step of a source's time stamps beyond this, either way, is a new beginning."""
+"""A longer step forwards in a source's times is a new beginning."""
+BACK_S: Final = 0.1
+"""So is a longer step backwards; a shorter one is two frames that changed places."""
 _START: Final = re.compile(b"\x00\x00\x01")
 _IDR: Final = 5
 
@@ -96,9 +98,9 @@ class Unwrapper:
 class Timeline:
     """Turns the times of frames into RTP ticks that only ever grow.
 
-    Steps of the frames' own times are kept to the tick. Where they jump by more than
-    :data:`JUMP_S` (a source that loops or is changed for another), and where a frame has no time,
-    the time that has passed here takes their place.
+    Steps of the frames' own times are kept to the tick. Where they jump (a source that loops, or
+    is changed for another), and where a frame has no time, the time that has passed here takes
+    their place.
 
     Parameters
     ----------
@@ -119,26 +121,27 @@ class Timeline:
         self._rate = clock_rate
         self._clock = clock
         self._last = -1
-        self._source: Fraction | None = None  # the source's time at _last, in seconds
-        self._at_s = 0.0
+        self._at_s = 0.0  # when that was, here
+        self._source: Fraction | None = None  # the last frame's own time, in seconds
+        self._origin = Fraction(0)  # the source's time at which the ticks would be 0
 
     def ticks(self, pts: int | None, time_base: Fraction | None) -> int:
         """Return the next time stamp; a frame that does not move on is a tick later."""
-        now_s = self._clock()
-        source = None
+        now_s, source = self._clock(), None
         if pts is not None and time_base:
             source = pts * Fraction(time_base.numerator, time_base.denominator)
-        if self._last < 0:
-            step = 1
-        elif (
+        follows = (
             source is not None
             and self._source is not None
-            and -JUMP_S <= source - self._source <= JUMP_S
-        ):
-            step = round((source - self._source) * self._rate)
+            and -BACK_S <= source - self._source <= JUMP_S
+        )
+        if source is None or not follows:
+            passed = round((now_s - self._at_s) * self._rate) if self._last >= 0 else 1
+            ticks = self._last + max(1, passed)
+            if source is not None:
+                self._origin = source - Fraction(ticks, self._rate)
         else:
-            step = round((now_s - self._at_s) * self._rate)
-        if step >= 1:  # what came late or twice must not shift what follows
-            self._source, self._at_s = source, now_s
-        self._last += max(1, step)
-        return self._last
+            # Reckoned from the origin, so that a frame which came late shifts none after it.
+            ticks = max(self._last + 1, round((source - self._origin) * self._rate))
+        self._last, self._at_s, self._source = ticks, now_s, source
+        return ticks

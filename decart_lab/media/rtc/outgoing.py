@@ -249,12 +249,10 @@ class VideoOut:
                 made = self._encoded(codec, picture, ticks, any(f.needs_key for f in takers))
             else:
                 made = None
-            if made is None:
-                continue
-            left_out = [feed for feed in takers if not feed.push(made)]
+            taken = 0 if made is None else sum(feed.push(made) for feed in takers)
             with self._wake:
-                self._dropped += len(left_out)
-            if number == 0:
+                self._dropped += len(takers) - taken
+            if made is not None and number == 0:
                 self._tell(codec, made)
 
     def _encoded(

@@ -17,7 +17,7 @@ import re
 from typing import Final, Literal
 
 from aiortc.rtcicetransport import RTCIceCandidate
-from aiortc.sdp import MediaDescription, SessionDescription, candidate_from_sdp
+from aiortc.sdp import DIRECTIONS, MediaDescription, SessionDescription, candidate_from_sdp
 
 Kind = Literal["offer", "answer"]
 
@@ -29,6 +29,7 @@ _KINDS: Final = {"audio", "video", "application"}
 _DIGESTS: Final = {"sha-1": 20, "sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}
 _UFRAG: Final = re.compile(r"[!-~]{4,256}")
 _PASSWORD: Final = re.compile(r"[!-~]{22,256}")
+_DIRECTIONS: Final = frozenset(f"a={word}" for word in DIRECTIONS)
 _MID: Final = re.compile(r"[!-~]{1,16}")  # what fits a one-byte RTP header extension
 
 
@@ -72,7 +73,8 @@ def check_sdp(text: object, kind: Kind) -> str:
     lines = [line for line in re.split(r"\r\n|\n|\r", text) if line]
     if not all(line.isprintable() for line in lines):
         raise InvalidSDP(f"The {kind} contains characters that no description has.")
-    cleaned = "\r\n".join(_without_dead_candidates(lines)) + "\r\n"
+    lines = _with_directions(_without_dead_candidates(lines))
+    cleaned = "\r\n".join(lines) + "\r\n"
     try:
         description = SessionDescription.parse(cleaned)
     except Exception as exc:  # noqa: BLE001 - whatever the parser trips over is malformed
@@ -141,6 +143,17 @@ def _without_dead_candidates(lines: list[str]) -> list[str]:
     return kept
 
 
+def _with_directions(lines: list[str]) -> list[str]:
+    """Say "both ways" where nothing is said, which is what that means; aiortc stumbles over it."""
+    starts = [at for at, line in enumerate(lines) if line.startswith("m=")]
+    said = [line for line in lines[: starts[0]] if line in _DIRECTIONS] if starts else []
+    for start, end in reversed(list(zip(starts, [*starts[1:], len(lines)], strict=False))):
+        sends = lines[start].startswith(("m=audio", "m=video"))
+        if sends and not _DIRECTIONS & set(lines[start:end]):
+            lines = [*lines[: start + 1], *(said or ["a=sendrecv"]), *lines[start + 1 :]]
+    return lines
+
+
 def _check(description: SessionDescription, kind: Kind) -> None:
     if not description.media:
         raise InvalidSDP(f"The {kind} has no media line.")
@@ -149,6 +162,9 @@ def _check(description: SessionDescription, kind: Kind) -> None:
     mids = [media.rtp.muxId for media in description.media]
     if len(set(mids)) != len(mids) or not all(_MID.fullmatch(mid) for mid in mids):
         raise InvalidSDP(f"The media lines of the {kind} lack names of their own (a=mid).")
+    bundled = [group.items for group in description.group if group.semantic == "BUNDLE"]
+    if any(not set(items) <= set(mids) for items in bundled):
+        raise InvalidSDP(f"The {kind} bundles lines that it does not have (a=group).")
     for media in description.media:
         _check_media(media, f"The {kind}'s {media.kind[:20]} line", kind)
 
