@@ -9,12 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Final
 
 import av
 from PIL import Image
 
+from .corner import plane
 from .filtergraph import Pump, compose
 from .style import Recipe
+
+REVIEW: Final = 25
+"""Frames between two looks at the light."""
+OTHER_LIGHT: Final = 40.0
+"""Levels of mean luma, of 255, beyond which a look is made anew: cameras begin in the dark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,8 @@ class Chain:
     ) -> None:
         self.wish = wish
         self._shape = _shape(first)
+        self._light = _light(first)
+        self._painted = 0
         self._recipe = recipe
         self._pumps = []
         width, height, form = self._shape
@@ -60,11 +69,22 @@ class Chain:
         """Whether a frame has the size and format these graphs were made for."""
         return _shape(frame) == self._shape
 
+    def stale(self, frame: av.VideoFrame) -> bool:
+        """Whether the light has become another than that which the graphs were made for."""
+        self._painted += 1
+        if self._recipe is None or self._painted % REVIEW:
+            return False
+        return abs(_light(frame) - self._light) > OTHER_LIGHT
+
     def paint(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Paint a frame, whose time is lost by it."""
         for pump in self._pumps:
             (frame,) = pump.feed(frame)  # no look holds frames back
         return self._recipe.named(frame) if self._recipe else frame
+
+
+def _light(frame: av.VideoFrame) -> float:
+    return float(plane(frame, 0)[::8, ::8].mean())
 
 
 def _shape(frame: av.VideoFrame) -> tuple[int, int, str]:

@@ -102,6 +102,7 @@ class LivePainter:
         self._wish = Wish(prompt or "", image, enhance)
         self._waiting: list[Future[None]] = []
         self._preparing = False
+        self._stale = False  # the graphs were made for another light
         self._chain: Chain | None = None
         self._avatar: Avatar | None = None
         self._last: av.VideoFrame | None = None
@@ -140,9 +141,7 @@ class LivePainter:
                 done.set_result(None)  # nothing is painted yet: the first frame will show it
                 return done
             self._waiting.append(done)
-            if not self._preparing:
-                self._preparing = True
-                Thread(target=self._prepare, name="emulator-prepare", daemon=True).start()
+            self._start_preparing()
         return done
 
     def paint(self, frame: av.VideoFrame) -> av.VideoFrame:
@@ -168,8 +167,12 @@ class LivePainter:
             painted.pts, painted.time_base = pts, time_base
         # Else the encoder would repeat the sender's choice of key frames.
         painted.pict_type = _UNDECIDED
+        stale = chain.stale(frame)
         with self._turn:
             self._last = frame
+            if stale and chain is self._chain and not self._closed:
+                self._stale = True
+                self._start_preparing()
             self._turn.notify_all()
         cost = (time.thread_time() - begun) * 1000
         self.paint_ms += (cost - self.paint_ms) * _SHARE
@@ -208,12 +211,18 @@ class LivePainter:
                 if self._chain is chain and (chain is not None or self._wish is wish):
                     self._chain = built
 
+    def _start_preparing(self) -> None:
+        if not self._preparing:
+            self._preparing = True
+            Thread(target=self._prepare, name="emulator-prepare", daemon=True).start()
+
     def _prepare(self) -> None:
         while True:
             with self._turn:
                 self._turn.wait_for(lambda: self._closed or self._sample or self._last)
                 waiting, self._waiting = self._waiting, []
-                if not waiting or self._closed:
+                stale, self._stale = self._stale, False
+                if self._closed or not (waiting or stale):
                     self._preparing = False
                     break
                 wish = self._wish
