@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from fractions import Fraction
 
 import av
@@ -25,6 +26,17 @@ def tone(number, *, samples=960, rate=48_000, layout="mono"):
     )
     frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), number * samples
     return frame
+
+
+async def play(out, seconds, **kwargs):
+    """Put a tone at the pace of the clock, whatever else the machine does."""
+    begun_s, number = time.monotonic(), 0
+    while number < seconds * 50:
+        if time.monotonic() - begun_s >= number * 0.02:
+            out.put(tone(number, **kwargs))
+            number += 1
+        else:
+            await asyncio.sleep(0.005)
 
 
 async def joined(a, b, out):
@@ -58,12 +70,8 @@ async def test_sound_arrives_whatever_its_rate_and_layout(rate, layout):
     async with two_connections() as (a, b):
         track = await joined(a, b, out)
 
-        async def play():
-            for number in range(60):
-                out.put(tone(number, samples=rate // 50, rate=rate, layout=layout))
-                await asyncio.sleep(0.02)
-
-        playing = asyncio.ensure_future(play())
+        sound = play(out, 1.2, samples=rate // 50, rate=rate, layout=layout)
+        playing = asyncio.ensure_future(sound)
         frames = [await asyncio.wait_for(track.recv(), 10) for _ in range(45)]
         await playing
         assert loudness(frames[20:]) > 5_000
@@ -84,12 +92,7 @@ async def test_two_connections_hear_the_same():
         first, second = await joined(a, b, out), await joined(c, d, out)
         await until(lambda: all(feed.live for feed in out._feeds))
 
-        async def play():
-            for number in range(60):
-                out.put(tone(number))
-                await asyncio.sleep(0.02)
-
-        playing = asyncio.ensure_future(play())
+        playing = asyncio.ensure_future(play(out, 1.2))
         for track in (first, second):
             frames = [await asyncio.wait_for(track.recv(), 10) for _ in range(45)]
             assert loudness(frames[20:]) > 5_000
