@@ -10,7 +10,8 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from ..contract.realtime import (
     Ended,
@@ -24,7 +25,7 @@ from ..contract.realtime import (
 )
 from ..errors import DecartSDKError, WebRTCError
 from .events import Bus, SessionEvent
-from .signaling.base import Change, Keep, Summary
+from .signaling.base import Change, Keep, Signaling, Summary
 from .stats import Telemetry
 from .watch import IdleWatch
 
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from .meter import Meter
     from .peer import Peer
     from .uplink import Uplink
+
+
+EXPIRING_S: Final = 60.0
+"""How long before the service's limit a session says so, in seconds."""
 
 
 class Course:
@@ -75,6 +80,7 @@ class Course:
         self.measure: Measure
         self.uplink: Uplink | None = None
         self._clock = clock
+        self._expires_at: datetime | None = None
         self._began = clock.now()
         self._idle = IdleWatch(idle_timeout_s, self._began)
 
@@ -98,9 +104,12 @@ class Course:
         if not isinstance(change.image, Keep):
             self.tell("image", change.image is not None)
 
-    def identify(self, session_id: str | None, simulated: bool | None) -> None:
-        """Note the service's name for the session, and whether the emulator gave it."""
-        self.simulated = self.simulated if simulated is None else simulated
+    def identify(self, signaling: Signaling) -> None:
+        """Note the service's name for the session, its limit, and whether it is the emulator."""
+        session_id = signaling.session_id
+        self._expires_at = signaling.expires_at
+        if signaling.simulated is not None:
+            self.simulated = signaling.simulated
         if session_id is not None and session_id not in self.session_ids[-1:]:
             self.session_ids.append(session_id)
 
@@ -175,10 +184,21 @@ class Course:
             return self.meter.cap
         if self.captures.active:
             self.use()
+        self._warn_of_the_limit()
+        self.measure.expect_events(self.state is SessionState.CONNECTED, now)
         warning = self._idle.warning(now)
         if warning is not None:
             self.tell("idle", round(warning, 1))
         return "idle" if self._idle.left(now) == 0 else None
+
+    def _warn_of_the_limit(self) -> None:
+        """Tell once that the service's own limit on the session is near; nothing renews it."""
+        if self._expires_at is None:
+            return
+        left = (self._expires_at - self._clock.utc()).total_seconds()
+        if left <= EXPIRING_S:
+            self._expires_at = None
+            self.tell("expiring", round(max(0.0, left), 1))
 
     def sending_since(self) -> float | None:
         """Return since when frames have gone out without a pause."""

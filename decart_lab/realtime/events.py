@@ -28,6 +28,7 @@ NAMES: Final = (
     "resumed",  # seconds it took
     "reconnecting",  # why, in a sentence
     "restarted",  # None: a new peer on the same session
+    "expiring",  # seconds until the service ends the session by its own limit
     "idle",  # seconds until the session stops by itself
     "recording",  # path, or None when it ended
     "source",  # label of the source that sends now

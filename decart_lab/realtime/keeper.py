@@ -23,7 +23,7 @@ from ..contract.realtime import (
 from ..errors import DecartSDKError, NetworkError, SessionClosedError, WebRTCError
 from .link import Link, PeerChanged, Signal, SignalingLost
 from .policy import Reconnect, permanent, wait_before
-from .signaling.base import Change, Summary
+from .signaling.base import Change, Signaling, Summary
 from .watch import Flow, FlowWatch
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class Owner(Protocol):
         """Return what a new session is to show first."""
         ...
 
-    def identify(self, session_id: str | None, simulated: bool | None) -> None:
-        """Note the service's name for the session, and whether the emulator gave it."""
+    def identify(self, signaling: Signaling) -> None:
+        """Note what the service told at the creation of a session."""
         ...
 
     def on_state(self, state: SessionState) -> None:
@@ -186,8 +186,7 @@ class Keeper:
             self._orphaned = error.sent == "all" and self.link.signaling.session_id is None
             raise
         finally:
-            signaling = self.link.signaling
-            self._owner.identify(signaling.session_id, signaling.simulated)
+            self._owner.identify(self.link.signaling)
         self._connected_once = True
         self._has_peer(self.link)
         self._owner.on_state(SessionState.CONNECTED)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .uplink import Uplink
 
 
+EVENTS_S: Final = 3.0
+"""How late the service's first word may be after the first frame, in seconds."""
 WAITING: Final = 60
 """Encoded frames that may wait for their pixels."""
 
@@ -64,6 +66,8 @@ class Measure:
         self._totals = {"frames_in": 0, "bytes_in": 0}
         self._waiting: dict[int, tuple[float, int, bool]] = {}  # encoded, not decoded yet
         self._seen_diagnostics: list[str] = []
+        self._waiting_since: float | None = None
+        self._held_back = False
         hub.add_video(self._on_encoded)
         if latency is not None:
             hub.add_pixels(self._on_pixels)
@@ -79,10 +83,24 @@ class Measure:
         """Count an event that nobody knows."""
         self._unknown[name] += 1
 
+    def expect_events(self, waiting: bool, now: float) -> None:
+        """Note it when frames come and the service's events do not: something holds them back."""
+        if not waiting or not self._totals["frames_in"]:
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = now
+        elif now - self._waiting_since > EVENTS_S:
+            self._held_back = True
+
     def diagnostics(self) -> list[str]:
         """Return what is not as it should be, in sentences."""
+        held = (
+            ["Frames come, and the service's events do not: a proxy may be holding them back."]
+            if self._held_back
+            else []
+        )
         odd = [f"Unknown event {name!r}, {count} times." for name, count in self._unknown.items()]
-        return [*self._seen_diagnostics, *odd]
+        return [*self._seen_diagnostics, *held, *odd]
 
     def second(self, now: float) -> dict[str, Any] | None:
         """Return the figures since the last time, at most once a second."""

@@ -57,9 +57,8 @@ class Owner:
     def wanted(self) -> Change:
         return self.change
 
-    def identify(self, session_id: str | None, simulated: bool | None) -> None:
-        if session_id is not None:
-            self.ids.append(session_id)
+    def identify(self, signaling: Any) -> None:
+        self.ids += [signaling.session_id] if signaling.session_id else []
 
     def on_state(self, state: SessionState) -> None:
         self.states.append(state)

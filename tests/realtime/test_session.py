@@ -12,8 +12,12 @@ import pytest
 
 from decart_lab import DecartClient, InvalidInputError
 from decart_lab.contract.realtime import SessionState
+from decart_lab.emulator import emulator
 from decart_lab.errors import InvalidAPIKeyError, ModerationError, SessionClosedError, WebRTCError
 from decart_lab.media import samples
+from decart_lab.media.rtc.frames import EncodedFrame
+from decart_lab.realtime.hub import Hub
+from decart_lab.realtime.measure import Measure
 from decart_lab.realtime.stats import EVENTS, FRAMES, SECONDS
 
 from .conftest import until
@@ -268,3 +272,28 @@ async def test_a_recording_plays(connect: Any, tmp_path: Path) -> None:
     frames = list(read_frames(recording.path))
     assert len(frames) > 30
     assert "snow" in recording.path.with_suffix(".vtt").read_text()
+
+
+async def test_the_limit_of_the_service_is_told_before_it_is_reached(tmp_path: Path) -> None:
+    with emulator(session_s=5) as emu:
+        async with DecartClient(api_key="k", base_url=emu.url) as client:
+            session = await client.realtime.connect(
+                "synthetic", model="lucy-2.1", prompt="ink", size=(320, 176)
+            )
+            left: list[float] = []
+            session.on("expiring", left.append)
+            await asyncio.wait_for(session.wait(), 20)
+            assert session.reason == "timeout"
+            assert len(left) == 1
+            assert 0 < left[0] <= 5
+
+
+def test_events_that_are_held_back_are_noticed() -> None:
+    hub = Hub()
+    measure = Measure(hub, None, None, lambda *_: None)
+    hub._on_video(EncodedFrame("h264", b"x", 0, 90_000, True, 0.0))
+    measure.expect_events(True, 0.0)
+    measure.expect_events(True, 2.9)
+    assert measure.diagnostics() == []
+    measure.expect_events(True, 3.1)
+    assert "proxy" in measure.diagnostics()[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from urllib.parse import urlsplit
 
 import pytest
 from aiortc import VideoStreamTrack
@@ -53,6 +54,8 @@ async def reaching(emu, dialect, *, base_url=None):
     try:
         yield made
     finally:
+        with contextlib.suppress(WebRTCError):
+            await made.end()
         await made.aclose()
         await http.aclose()
 
@@ -177,6 +180,7 @@ async def test_a_service_that_forgot_the_session_has_ended_it(emu, dialect):
                 async for _ in session.events():
                     pass
         assert isinstance(caught.value, SessionClosedError)
+        await listening(emu)
         assert await session.end() is None
 
 
@@ -191,6 +195,17 @@ async def test_a_viewer_is_let_in_by_its_token_and_kept_out_after_the_end(emu):
         with pytest.raises(WebRTCError) as caught:
             await opened_viewer(late)
     assert isinstance(caught.value, NotFoundError)
+
+
+async def listening(emu):
+    """Wait until a server that was killed is back."""
+    async with asyncio.timeout(15):
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", urlsplit(emu.url).port)
+                writer.close()
+                return
+            await asyncio.sleep(0.02)
 
 
 @contextlib.asynccontextmanager
