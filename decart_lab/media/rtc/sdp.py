@@ -160,7 +160,7 @@ def _check(description: SessionDescription, kind: Kind) -> None:
     if len(description.media) > MAX_SECTIONS:
         raise InvalidSDP(f"The {kind} has more than {MAX_SECTIONS} media lines.")
     mids = [media.rtp.muxId for media in description.media]
-    if len(set(mids)) != len(mids) or not all(_MID.fullmatch(mid) for mid in mids):
+    if len(set(mids)) != len(mids) or not all(mid and _MID.fullmatch(mid) for mid in mids):
         raise InvalidSDP(f"The media lines of the {kind} lack names of their own (a=mid).")
     bundled = [group.items for group in description.group if group.semantic == "BUNDLE"]
     if any(not set(items) <= set(mids) for items in bundled):

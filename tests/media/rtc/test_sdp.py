@@ -71,6 +71,7 @@ def without(prefix):
         (without("a=rtcp-mux"), "rtcp-mux"),
         (without("a=mid"), "names of their own"),
         (lambda text: text.replace("a=mid:1", "a=mid:0"), "names of their own"),
+        (lambda text: text.replace("a=mid:1", "a=mid"), "names of their own"),
         (lambda text: text.replace("BUNDLE 0", "BUNDLE 7"), "bundles"),
         (lambda text: text.replace("m=audio", "m=text"), "kind we do not know"),
         (lambda text: text.replace("m=audio", "m=audio x"), "cannot be read"),
