@@ -3,10 +3,11 @@
 A front end acknowledges what it has drawn; so many frames as the window allows may be unanswered.
 The window follows the delay: while acknowledgements come as fast as they ever did it grows, and
 when frames begin to wait for each other it shrinks, so that the preview is never more than a few
-frames behind. Frames and acknowledgements may be lost without a word (a Jupyter server drops messages when
-a cell prints a lot), so that credit expires; then single frames are sent as probes. While a cell
-runs, acknowledgements may be unable to come although frames arrive: then we coast, that is, send on
-at a modest rate. Nothing is queued anywhere: what may not be sent is replaced by what is newer.
+frames behind. Frames and acknowledgements may be lost without a word (a Jupyter server drops
+messages when a cell prints a lot), so that credit expires; then single frames are sent as probes.
+While a cell runs, acknowledgements may be unable to come although frames arrive: then we coast,
+that is, send on at a modest rate. Nothing is queued anywhere: what may not be sent is replaced by
+what is newer.
 """
 
 from __future__ import annotations
