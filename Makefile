@@ -6,7 +6,11 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
 	&& { echo $$p; break; }; done)
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# Python compiles a module when it is first imported; compiling all of them here takes longer.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile \
+	--constraint constraints.txt
+# More processes than cores, since tests also wait; worksteal leaves a module's tests together.
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 INPUTS := pyproject.toml constraints.txt
 SCRIPTS := $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
 
@@ -19,8 +23,9 @@ help: ## list these words
 demo: $(VENV)/.demo ## sweep the sample pictures and clip on the emulator; no key, no cost
 	@$(BIN)/decart-lab demo
 
-test: $(VENV)/.dev ## run every test, and list what was skipped and why
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev ## run every test, those in a browser last, and list what was skipped and why
+	@failed=0; $(PYTEST) -m "not browser" || failed=1; \
+	$(BIN)/python -m pytest -m browser || failed=1; exit $$failed
 
 lint: $(VENV)/.dev ## check style and formatting
 	$(BIN)/ruff check
@@ -34,7 +39,7 @@ types: $(VENV)/.dev ## check types
 	$(BIN)/mypy
 
 notebooks: $(VENV)/.dev ## execute the notebooks
-	$(BIN)/python -m pytest tests/notebooks
+	$(PYTEST) tests/notebooks
 
 browser: $(VENV)/.dev ## the tests that drive a real Chromium
 	$(BIN)/python -m pytest -m browser

@@ -18,10 +18,11 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
+import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
@@ -98,6 +99,7 @@ class Http:
         self._logger = logger or SafeLogger()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pool: AiohttpTransport | None = None
+        self._fresh: AiohttpTransport | None = None
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._closed = False
 
@@ -196,9 +198,10 @@ class Http:
     async def aclose(self) -> None:
         """Close the connections; the object cannot be used after."""
         self._closed = True
-        if self._pool is not None:
-            await self._pool.aclose()
-            self._pool = None
+        pools, self._pool, self._fresh = (self._pool, self._fresh), None, None
+        for pool in pools:
+            if pool is not None:
+                await pool.aclose()
 
     def _bind(self) -> None:
         loop = asyncio.get_running_loop()
@@ -212,7 +215,7 @@ class Http:
                 hint="Make one client per loop: connections cannot be shared between loops.",
             )
         self._loop = loop
-        self._pool = _transport(self._secure)
+        self._pool, self._fresh = _transport(self._secure), _transport(self._secure, reuse=False)
 
     async def _take_slot(self) -> None:
         if not self._slots.locked():
@@ -230,14 +233,9 @@ class Http:
         )
 
     async def _exchange(self, call: Call, evidence: Evidence) -> Answer:
-        if call.once:
-            fresh = _transport(self._secure)
-            try:
-                return await self._perform(fresh, call, evidence)
-            finally:
-                await fresh.aclose()
-        assert self._pool is not None
-        return await self._perform(self._pool, call, evidence)
+        transport = self._fresh if call.once else self._pool
+        assert transport is not None
+        return await self._perform(transport, call, evidence)
 
     async def _perform(self, transport: AiohttpTransport, call: Call, evidence: Evidence) -> Answer:
         # The request is in no variable here: it holds the key, and tracebacks show variables.
@@ -256,39 +254,46 @@ class Http:
         finally:
             await _close(incoming)
 
-    def _request(
-        self, call: Call, evidence: Evidence, query: Secret | None = None
-    ) -> httpx.Request:
+    def _request(self, call: Call, evidence: Evidence, query: Secret | None = None) -> _Outgoing:
         """Make the request; the one place where secrets are revealed, and nothing here fails."""
-        if query is None:
-            url = _parsed(self.base_url + call.path)
-        else:
-            url = httpx.URL(f"{self.base_url}{call.path}?{query.reveal()}")
-        headers = {
-            "accept": call.accept,
-            "accept-encoding": "identity",
-            "user-agent": self._user_agent,
-        }
+        headers = {"accept": call.accept, "accept-encoding": "identity"}
+        headers["user-agent"] = self._user_agent
         if self._key is not None and query is None:
             headers["x-api-key"] = self._key.reveal()
         headers |= call.headers
         if call.once:
             headers["connection"] = "close"
-        limits = self.timeouts
-        extensions = {
-            "timeout": {"connect": limits.connect_s, "read": call.read_s or limits.read_s}
-        }
-        if call.body is None:
-            return httpx.Request(call.method, url, headers=headers, extensions=extensions)
-        headers["content-type"] = call.body.content_type
-        headers["content-length"] = str(call.body.length)
-        return httpx.Request(
-            call.method,
-            url,
-            headers=headers,
-            stream=cast("httpx.AsyncByteStream", evidence),
-            extensions=extensions,
-        )
+        url = self.base_url + call.path
+        if query is not None:
+            url = f"{url}?{query.reveal()}"
+        request = _Outgoing(call.method, url, headers)
+        read_s = call.read_s or self.timeouts.read_s
+        request.extensions = {"timeout": {"connect": self.timeouts.connect_s, "read": read_s}}
+        if call.body is not None:
+            headers["content-type"] = call.body.content_type
+            headers["content-length"] = str(call.body.length)
+            request.stream = evidence
+        return request
+
+
+class _Outgoing:
+    """A request as the transport reads it; without ``__dict__`` and repr, since it knows the key.
+
+    httpx's own makes objects of address and headers that the transport turns back into text.
+    """
+
+    __slots__ = ("extensions", "headers", "method", "stream", "url")
+
+    def __init__(self, method: str, url: str, headers: dict[str, str]) -> None:
+        self.method, self.url, self.headers = method, url, headers
+        self.stream: Evidence | None = None
+        self.extensions: dict[str, Any] = {}
+
+    @property
+    def content(self) -> bytes:
+        if self.stream is not None:
+            raise httpx.RequestNotRead
+        return b""
 
 
 async def fetch_once(
@@ -356,13 +361,13 @@ class _Incoming:
 
 
 async def _send(
-    transport: AiohttpTransport, request: httpx.Request, evidence: Evidence, host: str
+    transport: AiohttpTransport, request: httpx.Request | _Outgoing, evidence: Evidence, host: str
 ) -> tuple[Head, _Incoming]:
     cancelled: tuple[Any, ...] | None = None
     cause: TransportFailure | None = None
     try:
         async with evidence.watching():
-            response = await transport.handle_async_request(request)
+            response = await transport.handle_async_request(cast("httpx.Request", request))
         evidence.response_started = True
         return _head(response), _Incoming(cast("httpx.AsyncByteStream", response.stream))
     except asyncio.CancelledError as error:
@@ -434,12 +439,6 @@ def _head(response: httpx.Response) -> Head:
     return Head(response.status_code, headers)
 
 
-@lru_cache(maxsize=4096)
-def _parsed(url: str) -> httpx.URL:
-    # A job is polled many times under one address; parsing it is an eighth of a status GET.
-    return httpx.URL(url)
-
-
 @cache
 def tls(secure: bool) -> ssl.SSLContext:
     """Return what certificates are checked with; the same for every connection."""
@@ -449,6 +448,12 @@ def tls(secure: bool) -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def _transport(secure: bool) -> AiohttpTransport:
-    limits = httpx.Limits(max_connections=MAX_IN_FLIGHT, keepalive_expiry=15.0)
-    return AiohttpTransport(verify=tls(secure), trust_env=False, limits=limits)
+def _transport(secure: bool, *, reuse: bool = True) -> AiohttpTransport:
+    """Return a pool of connections; without ``reuse`` each of them serves one request."""
+    keeping: dict[str, Any] = {"keepalive_timeout": 15.0} if reuse else {"force_close": True}
+
+    def session() -> aiohttp.ClientSession:  # made where it is used: it belongs to a loop
+        connector = aiohttp.TCPConnector(limit=MAX_IN_FLIGHT, ssl=tls(secure), **keeping)
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+    return AiohttpTransport(verify=tls(secure), trust_env=False, client=session)

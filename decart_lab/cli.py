@@ -29,7 +29,7 @@ def _demo(arguments: list[str]) -> int:
 
 
 def _emulator(arguments: list[str]) -> int:
-    from .emulator.server import main
+    from .emulator.command import main
 
     return main(arguments)
 

@@ -1,7 +1,8 @@
 """Every error the package raises, as one tree.
 
 What belongs here: exception classes and the table that combines them. No I/O, no parsing of
-responses (that is ``_http``), no formatting for notebooks.
+responses (that is ``_http``), no formatting for notebooks. It is longer than other files because
+the tree is one thing: whoever catches an error looks at all of it, in one place.
 
 ::
 

@@ -11,6 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# An example may take as long as a busy machine needs for it.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 KEPT = ("DECART_LAB_TEST_DATA", "DECART_LAB_REQUIRE")
 REPORTED = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -17,10 +16,11 @@ CONFTEST = Path(__file__).with_name("conftest.py")
 def outcome(tmp_path):
     """Run a test file under a copy of our conftest and return what pytest said."""
 
-    def run(source: str, **env: str) -> str:
+    def run(source: str, *options: str, **env: str) -> str:
         (tmp_path / "conftest.py").write_text(CONFTEST.read_text(encoding="utf-8"))
         (tmp_path / "test_small.py").write_text(source)
         command = [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", str(tmp_path)]
+        command += options
         return subprocess.run(
             command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, **env}
         ).stdout
@@ -57,10 +57,14 @@ def test_it(tmp_path):
     assert "1 passed" in said
 
 
+@pytest.mark.parametrize("processes", ["0", "2"])
 @pytest.mark.parametrize(("required", "result"), [("", "1 skipped"), ("chromium,node", "1 failed")])
-def test_a_skip_is_listed_and_for_want_of_a_required_tool_a_failure(outcome, required, result):
+def test_a_skip_is_listed_and_for_want_of_a_required_tool_a_failure(
+    outcome, required, result, processes
+):
     said = outcome(
         'import pytest\ndef test_it():\n    pytest.skip("chromium is not installed")\n',
+        *("--numprocesses", processes),
         DECART_LAB_REQUIRE=required,
     )
     assert result in said
@@ -73,8 +77,3 @@ def test_other_skips_stay_skips(outcome):
         DECART_LAB_REQUIRE="chromium,node",
     )
     assert "1 skipped" in said
-
-
-def test_the_browser_leaves_no_event_loop_behind():
-    """Playwright's sync face runs one in the main thread; this module comes after its tests."""
-    assert asyncio.run(asyncio.sleep(0, "ran")) == "ran"

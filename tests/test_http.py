@@ -476,3 +476,22 @@ def test_a_key_goes_nowhere_else_in_clear(url):
     with pytest.raises(InvalidBaseURLError, match="unencrypted"):
         Http(url, key=Secret("dct_0123456789"), user_agent="test")
     Http(url, key=None, user_agent="test")
+
+
+@pytest.mark.parametrize("once", [False, True])
+async def test_a_cookie_that_is_given_is_never_sent_back(once):
+    seen = []
+
+    def handle(connection):
+        while head := read_request(connection)[0]:
+            seen.append(head.lower())
+            connection.sendall(OK.replace(b"\r\n\r\n", b"\r\nset-cookie: a=b\r\n\r\n", 1))
+
+    with serve_raw(handle) as url:
+        named = url.replace("127.0.0.1", "localhost")  # a jar keeps none for a bare address
+        http = Http(named, key=None, user_agent="test", timeouts=QUICK)
+        for _ in range(2):
+            await http.exchange(sending(HELLO, once=once))
+        await http.aclose()
+    assert len(seen) == 2
+    assert [head for head in seen if b"cookie" in head] == []

@@ -22,6 +22,7 @@ HEAVY = (
     "ipywidgets",
     "numpy",
     "pandas",
+    "pyarrow",
     "pydantic",
     "starlette",
     "uvicorn",

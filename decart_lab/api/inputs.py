@@ -32,8 +32,7 @@ async def form(request: ValidRequest, fetch: Fetch) -> MultipartBody:
     kinds = file_kinds(request.model)
     local = {name: value for name, value in request.files.items() if not is_url(value)}
     prepared = {
-        name: await asyncio.to_thread(prepare, value, field=name, kind=kinds[name])
-        for name, value in local.items()
+        name: await _prepare_local(value, name, kinds[name]) for name, value in local.items()
     }
     # Addresses last: nothing is fetched for a request that another input already spoils.
     for name, value in request.files.items():
@@ -53,6 +52,12 @@ def is_url(value: Any) -> bool:
     (True, False, False)
     """
     return isinstance(value, str) and value[:8].lower().startswith(("http://", "https://"))
+
+
+async def _prepare_local(value: Any, field: str, kind: Any) -> PreparedInput:
+    if isinstance(value, PreparedInput):
+        return prepare(value, field=field, kind=kind)  # it was read before
+    return await asyncio.to_thread(prepare, value, field=field, kind=kind)
 
 
 async def prepare_url(url: str, field: str, kind: Any, fetch: Fetch) -> PreparedInput:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from typing import Final
+from typing import BinaryIO, Final
 
 from ..errors import InvalidInputError, MediaError
 from ..media.inputs import PreparedInput
@@ -77,6 +77,15 @@ def _quoted(text: str) -> str:
     return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
+def _begin(prepared: PreparedInput) -> tuple[BinaryIO, bytes]:
+    file = prepared.open()
+    try:
+        return file, file.read(min(CHUNK, prepared.size_bytes))
+    except OSError:
+        file.close()
+        raise
+
+
 async def _read(name: str, prepared: PreparedInput) -> AsyncIterator[bytes]:
     if prepared.content is not None:
         for start in range(0, len(prepared.content), CHUNK):
@@ -86,10 +95,12 @@ async def _read(name: str, prepared: PreparedInput) -> AsyncIterator[bytes]:
     file = None
     problem: OSError | InvalidInputError | None = None
     try:
-        file = await asyncio.to_thread(prepared.open)
-        while left and (chunk := await asyncio.to_thread(file.read, min(CHUNK, left))):
+        file, chunk = await asyncio.to_thread(_begin, prepared)
+        while chunk:
             left -= len(chunk)
             yield chunk
+            # a small file is one visit to a thread
+            chunk = await asyncio.to_thread(file.read, min(CHUNK, left)) if left else b""
     except (OSError, InvalidInputError) as error:
         problem = error
     finally:

@@ -100,13 +100,13 @@ async def collect(
             )
         return ResultBytes(content)
     part = save_to.with_name(f"{save_to.name}.{secrets.token_hex(4)}.part")
-    call.receive = _Receiver(part)
-    keep = False
+    call.receive = _Receiver(part, kinds, save_to)
+    settled = False
     try:
         answer = await caller.call(operation, what, call, job_id=job_id, hints=hints)
-        found = await asyncio.to_thread(_look, answer.head, part, kinds)
+        settled = True
+        sha256, found = answer.received
         if isinstance(found, str):
-            keep = True
             raise nonsense(
                 operation,
                 what,
@@ -115,29 +115,31 @@ async def collect(
                 hint=f"What came is kept in {part}.",
                 job_id=job_id,
             )
-        await _in_thread(_rename, part, save_to)
     finally:
-        if not keep:
+        if not settled:
             part.unlink(missing_ok=True)
     return Media.received(
-        save_to, found, simulated=answer.head.simulated, job_id=job_id, sha256=answer.received
+        save_to, found, simulated=answer.head.simulated, job_id=job_id, sha256=sha256
     )
 
 
 class _Receiver:
-    """Streams a body to a part file, makes it durable and returns the SHA-256 of what came.
+    """Streams a body to a part file, makes it durable, and names it when it is what it should be.
 
-    It starts over when the call is repeated.
+    It returns the SHA-256 of what came with what was found in it; see :func:`_look`. It starts over
+    when the call is repeated. A small body is one visit to a thread.
     """
 
-    def __init__(self, part: Path) -> None:
+    def __init__(self, part: Path, kinds: tuple[str, ...], save_to: Path) -> None:
         self._part = part
+        self._kinds = kinds
+        self._save_to = save_to
 
-    async def __call__(self, _: Head, chunks: AsyncIterator[bytes]) -> str:
+    async def __call__(self, head: Head, chunks: AsyncIterator[bytes]) -> tuple[str, Probe | str]:
         size, digest = 0, hashlib.sha256()
-        file: IO[bytes] = await _in_thread(self._part.open, "wb")
-        try:
+        with contextlib.ExitStack() as files:
             block: list[bytes] = []
+            file: IO[bytes] | None = None
             waiting = 0
             async for chunk in chunks:
                 block.append(chunk)
@@ -146,28 +148,41 @@ class _Receiver:
                     size += waiting
                     if size > MAX_ON_DISK:
                         raise StoreError(f"The result is larger than {MAX_ON_DISK:,} bytes.")
-                    await _in_thread(_write, file, b"".join(block), digest)
+                    file = await _in_thread(self._write, files, file, block, digest)
                     block, waiting = [], 0
-            await _in_thread(_finish, file, b"".join(block), digest)
-            return digest.hexdigest()
-        finally:
-            with contextlib.suppress(OSError):
-                file.close()
+            received: tuple[str, Probe | str]
+            received = await _in_thread(self._finish, head, files, file, block, digest)
+            return received
 
+    def _write(
+        self,
+        files: contextlib.ExitStack,
+        file: IO[bytes] | None,
+        block: list[bytes],
+        digest: hashlib._Hash,
+    ) -> IO[bytes]:
+        file = file or files.enter_context(self._part.open("wb"))
+        for chunk in block:
+            file.write(chunk)
+            digest.update(chunk)
+        return file
 
-def _write(file: IO[bytes], block: bytes, digest: hashlib._Hash) -> None:
-    file.write(block)
-    digest.update(block)
-
-
-def _finish(file: IO[bytes], rest: bytes, digest: hashlib._Hash) -> None:
-    _write(file, rest, digest)
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _rename(part: Path, path: Path) -> None:
-    part.replace(path)
+    def _finish(
+        self,
+        head: Head,
+        files: contextlib.ExitStack,
+        file: IO[bytes] | None,
+        rest: list[bytes],
+        digest: hashlib._Hash,
+    ) -> tuple[str, Probe | str]:
+        file = self._write(files, file, rest, digest)
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        found = _look(head, self._part, self._kinds)
+        if not isinstance(found, str):
+            self._part.replace(self._save_to)
+        return digest.hexdigest(), found
 
 
 async def _in_thread(function: Any, *args: Any) -> Any:

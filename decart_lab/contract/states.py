@@ -51,7 +51,10 @@ TRANSITIONS: Final[dict[PointStatus, frozenset[PointStatus]]] = {
     _P.SUBMITTING: frozenset(
         {_P.PLANNED, _P.IN_DOUBT, _P.PENDING, _P.COMPLETED, _P.REJECTED, _P.FAILED}
     ),
-    _P.IN_DOUBT: frozenset({_P.PENDING, _P.COMPLETED, _P.CANCELLED, _P.SUBMITTING}),
+    # rejected and failed are a late word of the service, which had not taken the request
+    _P.IN_DOUBT: frozenset(
+        {_P.PENDING, _P.COMPLETED, _P.CANCELLED, _P.SUBMITTING, _P.REJECTED, _P.FAILED}
+    ),
     _P.PENDING: frozenset({_P.PROCESSING, _P.COMPLETED, _P.FAILED, _P.LOST}),
     _P.PROCESSING: frozenset({_P.PENDING, _P.COMPLETED, _P.FAILED, _P.LOST}),
     _P.COMPLETED: frozenset(),

@@ -8,7 +8,8 @@ plain line at the end tells a saved notebook or a log what happened.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import nan
 from typing import Any, Final
@@ -80,15 +81,15 @@ def watch(
     clock = clock or RealClock()
     started = clock.now()
     now = snapshot()
-    bar = _bar(now.total, desc)
+    bar = Bar(now.total, desc)
     ended = "interrupted"
     try:
         finished = False
         while not finished:
-            _draw(bar, now)
+            bar.draw(now)
             finished = wait(REDRAW_S)
             now = snapshot()
-        _draw(bar, now)
+        bar.draw(now)
         ended = ""
     finally:
         bar.close()
@@ -119,6 +120,46 @@ def summary(
     if end:
         parts.append(end)
     return f"{desc}: {', '.join(parts)}."
+
+
+class Bar:
+    """The drawing, which may fail without anybody's run being the worse for it.
+
+    Parameters
+    ----------
+    total : int
+        Points in all.
+    desc : str
+        What is going on.
+    """
+
+    def __init__(self, total: int, desc: str) -> None:
+        self._bar: Any = None
+        with self._borne():
+            self._bar = _bar(total, desc)
+
+    def draw(self, now: Snapshot) -> None:
+        """Draw where a run stands."""
+        with self._borne():
+            if self._bar is not None:
+                _draw(self._bar, now)
+
+    def close(self) -> None:
+        """Leave the drawing as it is."""
+        with self._borne():
+            if self._bar is not None:
+                self._bar.close()
+
+    @contextmanager
+    def _borne(self) -> Iterator[None]:
+        """Say once what is wrong with the drawing, and draw no more."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 (a front end's or a terminal's, of any kind)
+            bar, self._bar = self._bar, None
+            if bar is not None:
+                bar.disable = True  # tqdm closes a bar once more when it is collected
+            print(f"Progress cannot be drawn ({type(error).__name__}: {error}); the run goes on.")
 
 
 def _bar(total: int, desc: str) -> Any:

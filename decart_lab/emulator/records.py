@@ -6,7 +6,7 @@ client token only a keyed hash, is ever part of a row.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Self
 
@@ -18,10 +18,10 @@ class Record:
     """A row that can be written as JSON and read back."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the row as plain values; moments become ISO 8601 text."""
+        """Return the row as plain values, not copied; moments become ISO 8601 text."""
         return {
             name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in asdict(self).items()
+            for name, value in vars(self).items()
         }
 
     @classmethod

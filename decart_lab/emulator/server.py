@@ -1,6 +1,6 @@
 """Running the emulator: in this process on a thread of its own.
 
-The command line is :mod:`.main`'s business; requests are :mod:`.app`'s.
+The command line is :mod:`.command`'s business; requests are :mod:`.app`'s.
 """
 
 from __future__ import annotations
@@ -434,10 +434,3 @@ def emulator(
     for spec in (faults,) if isinstance(faults, str) else faults:
         made.faults.add(**parse(spec))
     return made
-
-
-def main(argv: list[str]) -> int:
-    """Run ``decart-lab emulator``; see :mod:`.command`."""
-    from .command import main as run
-
-    return run(argv)

@@ -56,11 +56,13 @@ class Store:
         db = sqlite3.connect(path, timeout=wait_s, check_same_thread=False, isolation_level=None)
         try:
             db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            # A killed process loses nothing so; a power cut may, and this is play money. No commit
+            # waits for the disk: jobs would be late by it, which the service's are not.
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=NORMAL")
             db.execute("BEGIN EXCLUSIVE")
             db.execute("CREATE TABLE IF NOT EXISTS record (kind, id, body, PRIMARY KEY (kind, id))")
             db.execute("COMMIT")
-            # A killed process loses nothing with NORMAL; a power cut may, and this is play money.
-            db.execute("PRAGMA synchronous=NORMAL")
         except sqlite3.OperationalError as error:
             db.close()
             if "locked" in str(error):

@@ -8,18 +8,20 @@ caller's to say.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as WaitTimeoutError
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from .._engine import engine
 from ..contract.states import PointStatus
 from ..display.html import plural
+from ..sweep.arrivals import take_arrivals
 from ..sweep.engine import Runner
 from ..sweep.index import Index
 from ..sweep.journal import Journal, Lease
+from ..sweep.lock import read_lock
 from ..sweep.plan import Point
 from ..sweep.settings import Settings
 from ..sweep.store import Store
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from ..api.client import DecartClient
 
 StopMode = Literal["drain", "detach"]
+LOOK_S: Final = (0.2, 1.0)
+"""How often other runs are looked at that buy what this one wants: first, and after a while."""
 
 
 class Going:
@@ -51,6 +55,8 @@ class Going:
         What other runs own, and how long jobs took.
     again : collection of str
         Ids of points that are bought although they have ended.
+    coming : sequence of Point
+        What other runs are buying at this moment: waited for, and taken over or bought then.
     """
 
     def __init__(
@@ -63,7 +69,9 @@ class Going:
         *,
         index: Index | None = None,
         again: Collection[str] = (),
+        coming: Sequence[Point] = (),
     ) -> None:
+        self._coming = list(coming)
         self._journal = journal
         self._index = index
         store = Store(journal.folder, journal.folder.parent)
@@ -79,8 +87,29 @@ class Going:
     async def _run(self) -> None:
         try:
             await self.runner.run()
+            await self._await_others()
         finally:
             await asyncio.shield(asyncio.to_thread(self._give_back))
+
+    async def _await_others(self) -> None:
+        """Take over what other runs were buying, once they have it; buy what they leave."""
+        look_s = LOOK_S[0]
+        while self._coming and not (self.stopped or self.runner.paused_because):
+            await asyncio.sleep(look_s)
+            look_s = min(LOOK_S[1], look_s * 1.5)
+            if await asyncio.to_thread(self._look_at_others) and not self.stopped:
+                look_s = LOOK_S[0]
+                await self.runner.run()
+
+    def _look_at_others(self) -> bool:
+        """Look where the other runs are; return whether there is something for the runner."""
+        assert self._index is not None
+        before = len(self._coming)
+        taken = take_over(self._journal, self._index, self._coming)
+        self._coming = taken.coming
+        _say_elsewhere(taken.elsewhere)
+        self.runner.add(taken.points)
+        return len(self._coming) < before
 
     def _give_back(self) -> None:
         if self._index is not None:
@@ -160,26 +189,48 @@ def hold(
             for point_id in _with_status(journal, PointStatus.SKIPPED_BUDGET):
                 journal.note("status", point_id, status=PointStatus.PLANNED, **NO_ERROR)
             journal.flush()
+        points = [*points, *_arrived(journal, lease, points)]
         index = None if new else Index(folder.parent)
+        coming: list[Point] = []
         if index is not None and not again:
-            points = _left(journal, index, points)
+            points, coming = _left(journal, index, points)
         ids = [point.point_id for point in points] if again else ()
-        return Going(client, journal, lease, points, settings, index=index, again=ids)
+        return Going(
+            client, journal, lease, points, settings, index=index, again=ids, coming=coming
+        )
     except BaseException:
         journal.close()
         raise
 
 
-def _left(journal: Journal, index: Index, points: Sequence[Point]) -> list[Point]:
-    """Take over what other runs own; return the points that are left."""
+def _arrived(journal: Journal, lease: Lease, points: Sequence[Point]) -> list[Point]:
+    """Take up pictures that had come when a kernel died; return their points that are missing."""
+    store = Store(journal.folder, journal.folder.parent)
+    missing = set(engine().run(take_arrivals, journal, lease, store))
+    missing -= {point.point_id for point in points}
+    return read_lock(journal.folder).points(sorted(missing)) if missing else []
+
+
+def _left(
+    journal: Journal, index: Index, points: Sequence[Point]
+) -> tuple[list[Point], list[Point]]:
+    """Take over what other runs own; return the points that are left, and those to wait for."""
     planned = _with_status(journal, PointStatus.PLANNED)
     taken = take_over(journal, index, [p for p in points if p.point_id in planned])
-    for run_id, count in taken.elsewhere.items():
+    _say_elsewhere(taken.elsewhere)
+    if taken.coming:
+        print(f"{plural(len(taken.coming), 'point')} of this sweep: being bought by another run, "
+              "and taken over from it.")  # fmt: skip
+    return [*taken.points, *(p for p in points if p.point_id not in planned)], taken.coming
+
+
+def _say_elsewhere(counts: Mapping[str, int]) -> None:
+    """Say which points are neither bought here nor had."""
+    for run_id, count in counts.items():
         print(
             f"{plural(count, 'point')} of this sweep: begun by run {run_id}, and not finished "
             "there. They stay planned here; run the sweep again later, or with new=True."
         )
-    return [*taken.points, *(p for p in points if p.point_id not in planned)]
 
 
 def _with_status(journal: Journal, wanted: PointStatus) -> set[str]:

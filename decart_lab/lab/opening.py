@@ -25,7 +25,8 @@ from ..sweep.settings import Settings
 from ..sweep.spending import cost_of, guard
 from ..sweep.store import Store
 from . import folders
-from .run import UNDER_WAY, Run
+from .keeping import UNDER_WAY
+from .run import Run
 from .runs import locate, runs_of
 from .taking import owned_points
 
@@ -164,7 +165,8 @@ def open_run(run: str | Path, *, lab: Lab | None = None) -> Run:
         return found
     if found.holder:
         print(f"Opened for reading: {found.holder} is buying it.")
-    elif found._ids({*UNDER_WAY, PointStatus.SUBMITTING}):
+        found._follow(found._collect)
+    elif found._ids({*UNDER_WAY, PointStatus.SUBMITTING}) or found._has_arrivals():
         found._collect()
     return found
 
@@ -191,6 +193,7 @@ def _create(lab: Lab, plan: Plan, points: list[Point], sweep: str, terms: Terms)
         "budget": terms.budget,
         "concurrency": terms.settings.concurrency,
         "image_route": terms.settings.image_route,
+        "refusals": terms.settings.refusals,
     }
     store.write_lock(
         lock_content(

@@ -1,15 +1,15 @@
 """Run: one execution of a sweep, seen from the notebook while it goes on and afterwards.
 
-What belongs here: reading the journal as DataFrames, waiting, stopping, and showing. Buying is the
-runner's, on the engine's thread, and holding the run is :mod:`decart_lab.lab.going`'s.
+What belongs here: what a notebook asks of a run: to wait, stop, go on, settle, tidy. Which kernel
+has the run is :mod:`decart_lab.lab.keeping`'s; reading it is :mod:`decart_lab.lab.record`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator
+from dataclasses import replace
 from math import nan
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -17,32 +17,26 @@ from .._engine import engine
 from ..contract.states import PointStatus
 from ..display.html import plural
 from ..display.progress import Snapshot, watch
-from ..errors import InvalidInputError, LeaseError
-from ..sweep.journal import Journal, Lease
-from ..sweep.lock import read_lock
+from ..errors import InvalidInputError
+from ..sweep.arrivals import arrivals, take_arrivals
 from ..sweep.pack import Cleared
 from ..sweep.pack import clear as clear_files
-from ..sweep.plan import Point
-from ..sweep.settings import Settings
 from ..sweep.spending import check_budget
-from .going import Going, StopMode, hold
-from .record import Record
+from .going import StopMode
+from .keeping import LOOK_S, TO_BUY, Kept
+from .mending import Mended, mend
 from .settling import abandon, check_spend
 
 if TYPE_CHECKING:
     from ..widgets.runtable import RunTable
     from .lab import Lab
 
-UNDER_WAY: Final = frozenset({PointStatus.PENDING, PointStatus.PROCESSING})
 RETRIED: Final = ("failed", "rejected", "lost", "cancelled", "skipped_budget")
 GRACE_S: Final = 2.0
 """How long an interrupt waits for requests that are on their way to be answered."""
 
-LOOK_S: Final = 0.2
-"""How often the journal of a run that another kernel holds is looked at."""
 
-
-class Run(Record):
+class Run(Kept):
     """One execution of a sweep; made by ``sweep.run()``, ``sweep.start()`` and ``open_run()``.
 
     All there is to know of it lies in :attr:`folder`: the journal, the media, the inputs. It can be
@@ -56,25 +50,7 @@ class Run(Record):
         Where its journal, media, thumbnails and ``run.lock.json`` lie.
     """
 
-    def __init__(self, journal: Journal, lab: Lab | None = None) -> None:
-        super().__init__(journal)
-        self._lab = lab
-        self._going: Going | None = None
-        self._collecting = False
-
     # -- looking -------------------------------------------------------------------------------
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing is being bought or collected any more, here or in another kernel."""
-        if self._going is not None:
-            return self._going.finished
-        return self._journal.holder() is None
-
-    @property
-    def running_here(self) -> bool:
-        """Whether this kernel buys or collects it at the moment."""
-        return self._going is not None and not self._going.finished
 
     @property
     def paused_because(self) -> str:
@@ -106,17 +82,6 @@ class Run(Record):
         except KeyboardInterrupt:
             self._interrupted()
             raise
-
-    def _wait(self, timeout_s: float | None) -> bool:
-        if self._going is not None:
-            return self._going.wait(timeout_s)
-        until = None if timeout_s is None else time.monotonic() + timeout_s
-        while not self.finished:
-            left = LOOK_S if until is None else min(LOOK_S, until - time.monotonic())
-            if left <= 0:
-                return False
-            time.sleep(left)
-        return True
 
     def __await__(self) -> Generator[Any, None, Run]:
         return self._finish().__await__()
@@ -223,10 +188,13 @@ class Run(Record):
         if not self._make_way():
             return self
         budget = check_budget(budget)
-        wanted = {PointStatus.PLANNED, PointStatus.SUBMITTING, *UNDER_WAY}
+        wanted = set(TO_BUY)
         if budget is not None:
             wanted.add(PointStatus.SKIPPED_BUDGET)
-        self._go_on(self._points(self._ids(wanted)), lab=lab, budget=budget)
+        settings = self._settings()
+        if self._going is not None and self._going.runner.refusals.why:
+            settings = replace(settings, refusals=0)  # somebody has looked, and wants them all
+        self._go_on(self._points(self._ids(wanted)), settings, lab=lab, budget=budget)
         return self
 
     def retry(
@@ -301,8 +269,10 @@ class Run(Record):
         ids = self._ids({PointStatus.IN_DOUBT})
         if how == "abandon":
             with self._held() as (journal, lease):
-                engine().run(abandon, journal, lease, set(ids))
-            return len(ids)
+                # What has come is not given up: it waits to be collected.
+                came = engine().run(take_arrivals, journal, lease, self._store())
+                engine().run(abandon, journal, lease, set(ids).difference(came))
+            return len(set(ids).difference(came))
         points = self._points(ids)
         check_spend(points, max_spend)
         if points:
@@ -310,6 +280,32 @@ class Run(Record):
         return len(points)
 
     # -- tidying -------------------------------------------------------------------------------
+
+    def mend(self, *, lab: Lab | None = None) -> Mended:
+        """Look for every result, and fetch again those that are gone from the folder.
+
+        It buys nothing: a job's result can be fetched for as long as the service keeps it, and a
+        picture that was answered at once cannot.
+
+        Parameters
+        ----------
+        lab : Lab, optional
+            As for :meth:`resume`.
+
+        Returns
+        -------
+        Mended
+            Ids of the points whose results were fetched, are gone, or are not what came.
+
+        Raises
+        ------
+        LeaseError
+            Somebody is buying into the folder.
+        """
+        self._idle("mend")
+        client = self._connected(lab)._client
+        with self._held() as (journal, _):
+            return engine().run(mend, client, journal, self._store())
 
     def clear(self, *, dry_run: bool = False) -> Cleared:
         """Remove files in the folder that no point uses, such as downloads that were cut off.
@@ -330,8 +326,12 @@ class Run(Record):
             Somebody is buying into the folder.
         """
         self._idle("clear")
-        with self._held():
-            return clear_files(self.folder, self._used(), dry_run=dry_run)
+        with self._held() as (journal, _):
+            waiting = {
+                path.relative_to(self.folder).as_posix()
+                for _, path in arrivals(journal, self._store())
+            }
+            return clear_files(self.folder, self._used() | waiting, dry_run=dry_run)
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -342,119 +342,3 @@ class Run(Record):
         return Snapshot(
             now.total, now.done, now.failed, now.running, cost, in_doubt, self.paused_because
         )
-
-    def _points(self, ids: Sequence[str]) -> list[Point]:
-        return read_lock(self.folder).points(ids) if ids else []
-
-    def _go_on(
-        self,
-        points: Sequence[Point],
-        settings: Settings | None = None,
-        *,
-        lab: Lab | None = None,
-        budget: float | None = None,
-        new: bool = False,
-        again: bool = False,
-        client: Any = None,
-    ) -> bool:
-        """Take the lease and buy points; return whether this kernel has the run now.
-
-        Parameters
-        ----------
-        points : sequence of Point
-            What is bought, or collected where it is under way.
-        settings : Settings, optional
-            How; as the run was begun by default.
-        budget : float, optional
-            A new cap.
-        new : bool
-            Take nothing over from other runs.
-        again : bool
-            Buy the points although they have ended.
-        client : DecartClient, optional
-            What buys instead of the lab's client.
-        """
-        lab = self._connected(lab)
-        going = hold(
-            self.folder,
-            client or lab._client,
-            points,
-            settings or self._settings(),
-            budget=budget,
-            new=new,
-            again=again,
-        )
-        if going is None:
-            print(f"Another kernel is buying this run: {self.holder}. It is followed here.")
-            return False
-        self._going, self._collecting = going, False
-        going.start()
-        return True
-
-    def _make_way(self) -> bool:
-        """End what goes on here without buying; False when what goes on here buys, or does now."""
-        going = self._going
-        if going is None or going.finished:
-            return True
-        if not (self._collecting or going.stopped):
-            going.resume()
-            return False
-        # What is on its way is waited for: cut off, it would be in doubt.
-        while self._ids({PointStatus.SUBMITTING}) and not going.wait(0.05):
-            pass
-        going.stop("detach")
-        going.wait()
-        return True
-
-    def _collect(self) -> None:
-        """Collect what is paid for, where there is a connection to do so; buy nothing."""
-        try:
-            self._collecting = self._go_on(self._points(self._ids(UNDER_WAY)))
-        except InvalidInputError as error:
-            print(f"Opened for reading: {error}")
-
-    def _connected(self, lab: Lab | None) -> Lab:
-        """Return the lab to buy at, which must be connected to the run's own service."""
-        from .connect import current_lab
-
-        lab = lab or self._lab or current_lab()
-        lab._open()
-        service = self._journal.meta.get("service")
-        if lab.service != service:
-            raise InvalidInputError(
-                f"Run {self.run_id} was begun at {str(service)[:80]!r}, and this Lab is connected "
-                f"to {lab.service!r}.",
-                field="lab",
-                hint="Connect to the same service, or run the sweep again here.",
-            )
-        self._lab = lab
-        return lab
-
-    def _settings(self) -> Settings:
-        meta = self._journal.meta
-        return Settings(concurrency=meta["concurrency"], image_route=meta["image_route"])
-
-    @contextmanager
-    def _held(self) -> Iterator[tuple[Journal, Lease]]:
-        """Hold the run for a moment, without buying."""
-        journal = Journal.open(self.folder)
-        try:
-            lease = journal.acquire()
-            if lease is None:
-                raise LeaseError(
-                    f"Run {self.run_id} is being bought by {self.holder}.",
-                    hint="Do it there, or after that kernel has ended.",
-                )
-            try:
-                yield journal, lease
-            finally:
-                journal.release(lease)
-        finally:
-            journal.close()
-
-    def _idle(self, what: str) -> None:
-        if self.running_here:
-            raise LeaseError(
-                f"Run {self.run_id} is still going on here, so {what} has to wait.",
-                hint="Call run.wait(), or run.stop() and run.wait().",
-            )

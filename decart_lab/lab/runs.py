@@ -17,7 +17,7 @@ from ..display.html import money, plural
 from ..errors import StoreError
 from ..sweep.identity import SWEEP_DIGITS
 from ..sweep.journal import JOURNAL_NAME, Journal
-from ..sweep.table import dtype_of
+from ..sweep.table import Dtype, dtype_of, series_of
 from . import folders
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _COUNTED: Final = (PointStatus.COMPLETED, PointStatus.IN_DOUBT)
 
-COLUMNS: Final = {
+COLUMNS: Final[dict[str, Dtype]] = {
     "created_at": "datetime",
     "state": "category",
     "points": "Int64",
@@ -131,7 +131,7 @@ def runs_frame(root: Path) -> pd.DataFrame:
         values: Any = [line[name] for line in lines]
         if kind == "datetime":
             values = pd.to_datetime(values, utc=True)
-        frame[name] = pd.Series(values, index=index, dtype=dtype_of(kind))  # type: ignore[arg-type]  # a word of the table of dtypes
+        frame[name] = series_of(values, kind, index)
     return frame
 
 

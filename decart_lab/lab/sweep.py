@@ -18,7 +18,7 @@ from ..errors import DecartSDKError, GridError, InvalidInputError
 from ..sweep.grid import Grid
 from ..sweep.inputs import Input
 from ..sweep.plan import Plan, build_plan
-from ..sweep.settings import CONCURRENCY, ImageRoute, Settings
+from ..sweep.settings import CONCURRENCY, REFUSALS, ImageRoute, Settings
 from ..sweep.spending import Cost, check_budget, cost_of, price_range
 from .opening import Terms, begin
 from .run import Run
@@ -183,6 +183,7 @@ class Sweep:
         allow_unpriced: bool = False,
         image_route: ImageRoute = "direct",
         on_invalid: OnInvalid = "refuse",
+        refusals: int = REFUSALS,
     ) -> Run:
         """Buy the points, showing progress, and return when all have ended. This buys.
 
@@ -210,6 +211,10 @@ class Sweep:
         on_invalid : {"refuse", "row"}
             What to do when points are not valid: buy nothing, or buy the others and give these
             rows of status "invalid".
+        refusals : int, default 3
+            After so many points in a row that the service refused in the same words the run
+            pauses, since all others may be refused as well; 0 for never. Moderation, which judges
+            each prompt and picture, does not count.
 
         Returns
         -------
@@ -231,6 +236,7 @@ class Sweep:
             allow_unpriced=allow_unpriced,
             image_route=image_route,
             on_invalid=on_invalid,
+            refusals=refusals,
         )
         return run.progress()
 
@@ -244,6 +250,7 @@ class Sweep:
         allow_unpriced: bool = False,
         image_route: ImageRoute = "direct",
         on_invalid: OnInvalid = "refuse",
+        refusals: int = REFUSALS,
     ) -> Run:
         """Begin to buy the points and return at once; parameters as for :meth:`run`. This buys.
 
@@ -252,7 +259,7 @@ class Sweep:
         Run
             With ``df`` at any time, ``wait()``, ``watch()``, ``stop()``, and ``await run``.
         """
-        settings = Settings(concurrency=concurrency, image_route=image_route)
+        settings = Settings(concurrency=concurrency, image_route=image_route, refusals=refusals)
         budget = check_budget(budget)
         if on_invalid not in ("refuse", "row"):
             raise InvalidInputError(

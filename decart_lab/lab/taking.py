@@ -34,12 +34,15 @@ class Taken:
         What is left to be bought, with the twins of all.
     owned : int
         How many were taken over.
+    coming : list of Point
+        What other runs are buying at this moment, and may soon be taken over.
     elsewhere : dict of str to int
-        Run id to how many points it is buying, or may have bought.
+        Run id to how many points it may have bought without a result, and is not buying now.
     """
 
     points: list[Point]
     owned: int
+    coming: list[Point]
     elsewhere: dict[str, int]
 
 
@@ -71,18 +74,20 @@ def take_over(journal: Journal, index: Index, points: Sequence[Point]) -> Taken:
     wanted = [point for point in points if point.twin_of is None]
     claims = index.claim_all([_key(point) for point in wanted], journal.run_id)
     left: list[Point] = [point for point in points if point.twin_of is not None]
-    owned, elsewhere = 0, dict[str, int]()
+    owned, coming, elsewhere = 0, list[Point](), dict[str, int]()
     for point in wanted:
         claim = claims[_key(point)]
         if claim.verdict == "yours":
             left.append(point)
         elif claim.result is not None and _complete(journal, point, claim, claim.result):
             owned += 1
+        elif claim.coming:
+            coming.append(point)
         else:
             elsewhere[claim.run_id] = elsewhere.get(claim.run_id, 0) + 1
     if owned:
         journal.flush()
-    return Taken(left, owned, elsewhere)
+    return Taken(left, owned, coming, elsewhere)
 
 
 def _key(point: Point) -> tuple[str, int]:

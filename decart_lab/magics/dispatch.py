@@ -14,8 +14,9 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 
 from ..display.cards import error_text
 from ..errors import DecartSDKError
+from ._call import Call
 from ._line import refuse_secrets, split
-from .words import WORDS, Call, Word, overview
+from .words import WORDS, Word, overview
 
 
 @magics_class

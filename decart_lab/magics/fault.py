@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -18,10 +18,8 @@ from ..display.html import card, el
 from ..display.shown import Shown
 from ..emulator.fault_rows import FAULTS
 from ..errors import EmulatorError
+from ._call import Call
 from ._line import Parser, count_of
-
-if TYPE_CHECKING:
-    from .words import Call
 
 PATH: Final = "/_emulator/faults"
 WAIT_S: Final = 10.0

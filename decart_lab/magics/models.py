@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
 
 from ..contract.models import KINDS, names
 from ..display.cards import model_lines, models_table, models_text
 from ..display.shown import Shown
+from ._call import Call
 from ._line import Parser
-
-if TYPE_CHECKING:
-    from .words import Call
 
 
 def parser() -> Parser:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..config import runs_root
+from ._call import Call
 from ._line import Parser, count_of, name_of
 
 if TYPE_CHECKING:
     from ..lab.runs import Spending
-    from .words import Call
 
 
 def parser() -> Parser:

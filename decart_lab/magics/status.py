@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from ..config import DEFAULT_BASE_URL, ENV_API_KEY, ENV_URL, resolve_api_key, runs_root
 from ..display.cards import lab_card, lab_text
 from ..display.shown import Shown
+from ._call import Call
 from ._line import Parser
 
 if TYPE_CHECKING:
     from ..lab.lab import Lab
-    from .words import Call
 
 
 def parser() -> Parser:

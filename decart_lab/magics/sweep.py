@@ -10,6 +10,7 @@ from IPython.core.error import UsageError
 
 from ..errors import DecartSDKError
 from ..sweep.template import template
+from ._call import Call
 from ._line import Parser, count_of, name_of
 from ._yaml import Reference, read_body, resolve
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from ..lab.sweep import Sweep
-    from .words import Call
 
 _HELP: Final = """Run the grid that the cell describes in YAML, and return its DataFrame.
 

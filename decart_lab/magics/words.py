@@ -6,32 +6,13 @@ the README's table follow from the row.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from . import fault, models, runs, status, sweep
+from ._call import Call
 from ._line import Parser
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One use of a word.
-
-    Attributes
-    ----------
-    options : argparse.Namespace
-        What was on the line.
-    body : str
-        The rest of the cell; "" for a line.
-    namespace : dict
-        The kernel's variables.
-    """
-
-    options: argparse.Namespace
-    body: str
-    namespace: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +26,7 @@ class Word:
     summary : str
         One sentence for the list of words.
     run : callable
-        Takes a :class:`Call`, returns what the cell shows.
+        Takes a :class:`~._call.Call`, returns what the cell shows.
     parser : callable
         Returns the word's :class:`Parser`.
     cell : bool
@@ -56,7 +37,7 @@ class Word:
 
     name: str
     summary: str
-    run: Callable[[Any], Any]
+    run: Callable[[Call], Any]
     parser: Callable[[], Parser]
     cell: bool = False
     values: Callable[[], Sequence[str]] = tuple

@@ -95,6 +95,17 @@ def demuxed(file: BinaryIO, kind: Format, *, name: str, field: str) -> Iterator[
         ) from error
 
 
+@contextmanager
+def demuxed_file(
+    source: Path | bytes, *, name: str, field: str = "data", sound: bool = False
+) -> Iterator[InputContainer]:
+    """Open a file's container for reading, of whichever accepted format its content is."""
+    with opened(source) as file:
+        kind = identify(file, name=name, field=field, sound=sound)
+        with demuxed(file, kind, name=name, field=field) as container:
+            yield container
+
+
 def main_video(container: InputContainer) -> VideoStream | None:
     """Return the first stream of moving pictures in an accepted codec; a cover is none."""
     from av.stream import Disposition

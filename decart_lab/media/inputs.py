@@ -12,17 +12,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 from ..errors import InvalidInputError, MediaError
 from . import limits, temp
 from .demux import identify
-from .prepared import PreparedInput, owned, stamp
+from .prepared import EditedFile, PreparedInput, owned, stamp
 from .probe import clip, probe, regular_file, show_name
 from .sniff import HEAD_BYTES
-
-if TYPE_CHECKING:
-    from .media import Media
 
 __all__ = ["PreparedInput", "prepare"]
 
@@ -84,10 +81,8 @@ def _prepare(value: Any, field: str, fetch: Fetch | None) -> PreparedInput:
         return _of_bytes(bytes(value), f"{field} (bytes)", field)
     if isinstance(value, os.PathLike):
         return _of_path(Path(os.fsdecode(value)), field)
-    from .media import Media
-
-    if isinstance(value, Media):
-        return _of_media(value, field)
+    if isinstance(value, EditedFile):
+        return _of_edited(value, field)
     # Arrays and Pillow images are recognised by name first, so that neither library is loaded
     # for those who use neither.
     libraries = {base.__module__.partition(".")[0] for base in type(value).__mro__}
@@ -245,7 +240,7 @@ def _of_array(array: Any, field: str) -> PreparedInput:
     return owned(target, label, field, edits=done)
 
 
-def _of_media(media: Media, field: str) -> PreparedInput:
+def _of_edited(media: EditedFile, field: str) -> PreparedInput:
     if not media.edits:
         return _of_path(media.path, field)
     probe(media.path, field=field)  # so that what is wrong with the file names this field

@@ -7,19 +7,18 @@ only when they are asked for. How it looks in a cell is in :mod:`decart_lab.medi
 from __future__ import annotations
 
 import shutil
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from dataclasses import KW_ONLY, dataclass, field, replace
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import InvalidInputError, MediaError
 from . import limits, temp
-from .edits import Crop, Edit, Resize, Trim, first_frame, preview
+from .edits import Crop, Edit, Resize, Trim, first_frame
 from .image import open_image
 from .inputs import prepare
-from .prepared import PreparedInput, apply_edits
+from .prepared import EditedFile, PreparedInput
 from .probe import Probe, probe, show_name
 from .sniff import FORMATS, Kind
 from .video import poster, read_frames, to_rgb
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Media:
+class Media(EditedFile):
     """A picture or clip.
 
     Parameters
@@ -59,13 +58,11 @@ class Media:
     100
     """
 
-    path: Path
     _: KW_ONLY
     simulated: bool = False
     job_id: str | None = None
     cost: float | None = None
     caption: str = ""
-    edits: tuple[Edit, ...] = ()
     sha256: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -143,16 +140,6 @@ class Media:
     def duration_s(self) -> float | None:
         """Length in seconds; None for pictures and when the file does not say."""
         return self.probe.duration_s
-
-    @cached_property
-    def probe(self) -> Probe:
-        """What the headers say, edits applied; read at the first use."""
-        return preview(probe(self.path), self.edits)
-
-    @cached_property
-    def edited(self) -> PreparedInput:
-        """The content with the edits applied; made at the first use, gone with this object."""
-        return apply_edits(self.path, self.edits)
 
     def crop(self, left: int, top: int, width: int, height: int) -> Self:
         """Return Media of a rectangle of this one, in pixels; applied when it is needed.
@@ -314,19 +301,3 @@ def _kept(prepared: PreparedInput) -> Path:
     with prepared.open() as file, target.open("xb") as out:
         shutil.copyfileobj(file, out)
     return target
-
-
-def describe(media: Media) -> Sequence[str]:
-    """Return what is known about a file as short phrases with units, for a caption."""
-    found = media.probe
-    facts = [f"{found.width} x {found.height}"]
-    if found.fps is not None:
-        facts.append(f"{found.fps:.4g} fps")
-    if found.duration_s is not None:
-        facts.append(f"{found.duration_s:.1f} s")
-    facts += [str(edit) for edit in media.edits]
-    if media.cost is not None:
-        facts.append(f"${media.cost:.2f}")
-    if media.simulated:
-        facts.append("simulated")
-    return facts

@@ -10,7 +10,7 @@ import io
 import os
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -89,7 +89,34 @@ class PreparedInput:
         return file
 
 
-def apply_edits(path: Path, edits: Sequence[Edit]) -> PreparedInput:
+@dataclass(frozen=True)
+class EditedFile:
+    """A file and what is to be done to it: as much of Media as preparing one as an input needs.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    edits : tuple
+        What is done to it before it is shown, saved or sent.
+    """
+
+    path: Path
+    _: KW_ONLY
+    edits: tuple[Edit, ...] = ()
+
+    @cached_property
+    def probe(self) -> Probe:
+        """What the headers say, edits applied; read at the first use."""
+        return preview(probe(self.path), self.edits)
+
+    @cached_property
+    def edited(self) -> PreparedInput:
+        """The content with the edits applied; made at the first use, gone with this object."""
+        return _apply(self.path, self.edits)
+
+
+def _apply(path: Path, edits: Sequence[Edit]) -> PreparedInput:
     """Crop, resize and trim a file into a prepared input of its own.
 
     Raises

@@ -30,10 +30,8 @@ _MUTED: Final = "color:var(--jp-ui-font-color2,#616161)"
 
 def bundle(media: Media) -> dict[str, str]:
     """Return the cell's MIME bundle: text/plain always, text/html when the file can be read."""
-    from .media import describe
-
     try:
-        facts = " \N{MIDDLE DOT} ".join([_name(media.path), *describe(media)])
+        facts = " \N{MIDDLE DOT} ".join([_name(media.path), *_facts(media)])
         body = _picture(media) if media.kind == "image" else _clip(media)
     except DecartSDKError as error:
         return {"text/plain": f"{media!r}\n{error}"}
@@ -102,6 +100,22 @@ def _name(path: Path) -> str:
     """
     named_by_content = len(path.stem) == 64 and set(path.stem) <= set("0123456789abcdef")
     return path.stem[:8] + path.suffix if named_by_content else clip(path.name, 80)
+
+
+def _facts(media: Media) -> list[str]:
+    """Return what is known about a file as short phrases with units, for a caption."""
+    found = media.probe
+    facts = [f"{found.width} x {found.height}"]
+    if found.fps is not None:
+        facts.append(f"{found.fps:.4g} fps")
+    if found.duration_s is not None:
+        facts.append(f"{found.duration_s:.1f} s")
+    facts += [str(edit) for edit in media.edits]
+    if media.cost is not None:
+        facts.append(f"${media.cost:.2f}")
+    if media.simulated:
+        facts.append("simulated")
+    return facts
 
 
 def _fit(media: Media) -> tuple[int, int]:

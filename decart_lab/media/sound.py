@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .demux import demuxed, identify, main_sound, main_video, opened
+from .demux import demuxed_file, main_sound, main_video
 from .probe import show_name
 
 if TYPE_CHECKING:
@@ -23,13 +23,11 @@ _SILENCE_S: Final = 0.5
 def channels(path: Path) -> int:
     """Return 0 without a sound track that can be decoded, 1 for mono, 2 for anything more."""
     name = show_name(path)
-    with opened(path) as file:
-        kind = identify(file, name=name)
-        with demuxed(file, kind, name=name, field="data") as container:
-            stream = main_sound(container)
-            if stream is None:
-                return 0
-            return 1 if stream.codec_context.layout.nb_channels == 1 else 2
+    with demuxed_file(path, name=name) as container:
+        stream = main_sound(container)
+        if stream is None:
+            return 0
+        return 1 if stream.codec_context.layout.nb_channels == 1 else 2
 
 
 def read_sound(
@@ -56,35 +54,33 @@ def read_sound(
     import av
 
     name = show_name(source) if isinstance(source, Path) else "The given sound"
-    with opened(source) as file:
-        kind = identify(file, name=name, field=field, sound=True)
-        with demuxed(file, kind, name=name, field=field) as container:
-            stream = main_sound(container)
-            if stream is None:
-                return
-            resampler = av.AudioResampler(format="fltp", layout=layout, rate=SOUND_RATE)
-            given = 0
-            picture = main_video(container)
-            origin = 0.0  # time is counted from the first frame of the picture, as read_frames does
-            if picture is not None and picture.start_time and picture.time_base:
-                origin = float(picture.start_time * picture.time_base)
-            if start_s > 1.0:
-                container.seek(int((origin + start_s) * 1_000_000))
-            for frame in container.decode(stream):
-                time = start_s if frame.time is None else frame.time - origin
-                late = round((time - start_s) * SOUND_RATE) - given
-                for piece in resampler.resample(frame):
-                    early = -late if given == 0 else 0
-                    if early >= piece.samples:
-                        late += piece.samples
-                        continue
-                    for part in _silence(late, layout):
-                        yield _stamped(part, given)
-                        given += part.samples
-                    late = 0
-                    part = _without_start(piece, early, layout)
+    with demuxed_file(source, name=name, field=field, sound=True) as container:
+        stream = main_sound(container)
+        if stream is None:
+            return
+        resampler = av.AudioResampler(format="fltp", layout=layout, rate=SOUND_RATE)
+        given = 0
+        picture = main_video(container)
+        origin = 0.0  # time is counted from the first frame of the picture, as read_frames does
+        if picture is not None and picture.start_time and picture.time_base:
+            origin = float(picture.start_time * picture.time_base)
+        if start_s > 1.0:
+            container.seek(int((origin + start_s) * 1_000_000))
+        for frame in container.decode(stream):
+            time = start_s if frame.time is None else frame.time - origin
+            late = round((time - start_s) * SOUND_RATE) - given
+            for piece in resampler.resample(frame):
+                early = -late if given == 0 else 0
+                if early >= piece.samples:
+                    late += piece.samples
+                    continue
+                for part in _silence(late, layout):
                     yield _stamped(part, given)
                     given += part.samples
+                late = 0
+                part = _without_start(piece, early, layout)
+                yield _stamped(part, given)
+                given += part.samples
 
 
 def _silence(samples: int, layout: str) -> Iterator[av.AudioFrame]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidInputError, MediaError
 from . import limits
-from .demux import demuxed, identify, main_video, opened
+from .demux import demuxed_file, main_video
 from .probe import Probe, probe, show_name
 from .writer import VideoWriter
 
@@ -112,35 +112,33 @@ def _decoded(
 ) -> Iterator[av.VideoFrame]:
     name = show_name(path)
     turn = _Turn(found.rotation)
-    with opened(path) as file:
-        kind = identify(file, name=name, field=field)
-        with demuxed(file, kind, name=name, field=field) as container:
-            stream = main_video(container)
-            assert stream is not None  # probe saw it
-            stream.thread_type = "AUTO"
-            stream.codec_context.options = {"max_pixels": str(limits.MAX_CLIP_PIXELS)}
-            origin = float((stream.start_time or 0) * (stream.time_base or 0))
-            if start_s > 1.0:
-                # To the key frame before; what lies between is decoded and dropped.
-                container.seek(int((origin + start_s) * 1_000_000))
-            last: av.VideoFrame | None = None
-            for count, frame in enumerate(container.decode(stream)):
-                if count >= limits.MAX_CLIP_FRAMES:
-                    raise MediaError(
-                        f"{name} has more than {limits.MAX_CLIP_FRAMES:,} frames.",
-                        field=field,
-                        hint="Take a part of it: Media(path).trim(start_s, end_s).",
-                    )
-                time = 0.0 if frame.time is None else frame.time - origin
-                if end_s is not None and time >= end_s - 1e-6:
-                    break
-                if time < start_s - 1e-6:
-                    last = frame
-                    continue
-                if last is not None and time > start_s + 1e-6:
-                    yield turn(last)  # it is the one on screen at start_s
-                last = None
-                yield turn(frame)
+    with demuxed_file(path, name=name, field=field) as container:
+        stream = main_video(container)
+        assert stream is not None  # probe saw it
+        stream.thread_type = "AUTO"
+        stream.codec_context.options = {"max_pixels": str(limits.MAX_CLIP_PIXELS)}
+        origin = float((stream.start_time or 0) * (stream.time_base or 0))
+        if start_s > 1.0:
+            # To the key frame before; what lies between is decoded and dropped.
+            container.seek(int((origin + start_s) * 1_000_000))
+        last: av.VideoFrame | None = None
+        for count, frame in enumerate(container.decode(stream)):
+            if count >= limits.MAX_CLIP_FRAMES:
+                raise MediaError(
+                    f"{name} has more than {limits.MAX_CLIP_FRAMES:,} frames.",
+                    field=field,
+                    hint="Take a part of it: Media(path).trim(start_s, end_s).",
+                )
+            time = 0.0 if frame.time is None else frame.time - origin
+            if end_s is not None and time >= end_s - 1e-6:
+                break
+            if time < start_s - 1e-6:
+                last = frame
+                continue
+            if last is not None and time > start_s + 1e-6:
+                yield turn(last)  # it is the one on screen at start_s
+            last = None
+            yield turn(frame)
 
 
 class _Turn:

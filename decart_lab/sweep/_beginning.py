@@ -61,7 +61,9 @@ def begin(
         _write(part, meta, rows, moves, budget)
         here("plan.before")
         part.rename(path)
-        sync_folder(path.parent)
+        # The folder's own name, too, and its parent's, which may be as new.
+        for folder in (path.parent, *path.parent.parents[:2]):
+            sync_folder(folder)
         here("plan.after")
     except (OSError, sqlite3.Error) as error:
         raise StoreError(

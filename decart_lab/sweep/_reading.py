@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ..contract.states import PointStatus
 from ..errors import StoreError
@@ -20,8 +20,11 @@ from . import budget as money
 from . import lease as leases
 from ._records import Attempt, Columns, Event, Spent, Tally, moment, tally_of
 from ._schema import check_content, connect
-from .lease import Owner
+from .lease import Moment, Owner
 from .table import INDEX, Dtype
+
+_US: Final = Owner.here()
+"""Whose monotonic clock a silence is measured by; a fork is on the same machine."""
 
 
 class Reading:
@@ -206,6 +209,11 @@ class Reading:
         """Return who has the run, None when nobody living on this machine has."""
         with self._reading, self._wrapped():
             return leases.holder(self._reader)
+
+    def abandoned(self, *, now: Moment | None = None) -> bool:
+        """Return whether who had the run is gone and did not give it back: dead, or long silent."""
+        with self._reading, self._wrapped():
+            return leases.abandoned(self._reader, _US, now or Moment.now())
 
     # -- inside --------------------------------------------------------------------------------
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from math import isnan
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from ..contract.responses import Job
 from ..contract.states import JobStatus, PointStatus
@@ -28,6 +28,7 @@ from ..errors import (
     StoreError,
 )
 from ._crashpoints import here
+from .patience import Patience
 from .polling import LONGEST_S, Follow
 from .purchase import Purchase
 from .settings import Settings
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from .plan import Point
     from .store import Store
     from .turns import Turns
+
+T = TypeVar("T")
 
 PASSING: Final = (NetworkError, RateLimitError, ServerError, ResponseError)
 """Failures of a question that say nothing about the job: it is asked again later."""
@@ -70,6 +73,9 @@ class Watcher(Protocol):
     def accepted(self, purchase: Purchase) -> None:
         """Take that the service has answered: the request's fate is known."""
 
+    def overdue(self, purchase: Purchase) -> None:
+        """Take that its answer is late: others are not to wait for it."""
+
     def finished(self, purchase: Purchase) -> None:
         """Take that the service works on it no longer."""
 
@@ -78,6 +84,9 @@ class Watcher(Protocol):
 
     def put_back(self, purchase: Purchase, wait_s: float) -> None:
         """Take that it is planned again, to be sent after so many seconds."""
+
+    def refused(self, error: DecartSDKError) -> None:
+        """Take that the service said no to this very request."""
 
     def troubled(self, error: Exception) -> None:
         """Take a passing failure of a question."""
@@ -159,6 +168,7 @@ class Buying:
                 "prepare_s": sum(item.prepare_s for item in point.files.values()),
             },
         )
+        purchase.target = self._store.arrival_path(point.point_id, purchase.attempt.number)
         if not 0 <= time.time() - asked <= STALE_S:
             await self._end(purchase, PointStatus.PLANNED, why="the intent was stale")
             self._watcher.put_back(purchase, 0.0)
@@ -183,8 +193,12 @@ class Buying:
         route = {"image_route": "queue"} if purchase.point.spec.kind == "image" else {}  # type: ignore[union-attr]  # checked in buy
         here("send.before")
         try:
-            job = await self._client.queue.submit(
-                purchase.options | route, on_upload_progress=purchase.on_upload_progress
+            job = await self._answer(
+                purchase,
+                self._settings.answer_s,
+                self._client.queue.submit(
+                    purchase.options | route, on_upload_progress=purchase.on_upload_progress
+                ),
             )
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (each is a row)
             here("send.after")
@@ -192,7 +206,7 @@ class Buying:
             return
         here("send.after")
         purchase.facts["submit_s"] = purchase.lap()
-        facts = purchase.take_facts(simulated=self._client.simulated)
+        facts = purchase.take_facts(simulated=self._client.simulated, **purchase.cleared())
         await self._journal.ack(
             self._lease, purchase.attempt, job.job_id, job.model_dump_json(), facts
         )
@@ -203,10 +217,14 @@ class Buying:
         assert purchase.attempt is not None
         here("send.before")
         try:
-            media = await self._client.process(
-                purchase.options,
-                save_to=purchase.target,
-                on_upload_progress=purchase.on_upload_progress,
+            media = await self._answer(
+                purchase,
+                self._settings.picture_s,
+                self._client.process(
+                    purchase.options,
+                    save_to=purchase.target,
+                    on_upload_progress=purchase.on_upload_progress,
+                ),
             )
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (each is a row)
             here("send.after")
@@ -214,6 +232,7 @@ class Buying:
             return
         here("send.after")
         facts = purchase.take_facts(
+            **purchase.cleared(),
             simulated=media.simulated,
             media_sha256=media.sha256,  # by which a later kernel finds it
             run_s=purchase.lap(),
@@ -223,6 +242,26 @@ class Buying:
         self._watcher.accepted(purchase)
         self._watcher.finished(purchase)
         await self._keep(purchase, media)
+
+    async def _answer(self, purchase: Purchase, after_s: float, call: Awaitable[T]) -> T:
+        """Await the answer to a paid request; put the point in doubt when it is overdue."""
+
+        async def overdue() -> None:
+            late = NetworkError(
+                f"No answer for {after_s:g} s; it is still listened for.",
+                sent="all",
+                hint="It may have been bought.",
+            )
+            await self._end(purchase, PointStatus.IN_DOUBT, **error_columns(late, "submit"))
+            purchase.overdue = True
+            self._watcher.overdue(purchase)
+
+        patience = Patience(after_s, overdue)
+        purchase.when_sent = patience.begin
+        try:
+            return await call
+        finally:
+            await patience.end()
 
     async def _failed_to_send(self, purchase: Purchase, error: BaseException) -> None:
         """Write down what became of a request that has no good answer."""
@@ -237,8 +276,13 @@ class Buying:
             wait_s = self._watcher.again(purchase, what, error)
             if wait_s is not None:
                 end = PointStatus.PLANNED
+        if what is Fate.REJECTED and isinstance(error, DecartSDKError):
+            self._watcher.refused(error)
         if what is Fate.PAUSED or isinstance(error, StoreError):
             self._watcher.pause(error)
+        if purchase.overdue and end is PointStatus.PLANNED:
+            # Nothing that was in doubt is sent again by itself, whatever was said in the end.
+            end, wait_s = PointStatus.FAILED, None
         await self._end(purchase, end, fate=str(what), **columns)
         if wait_s is not None:
             self._watcher.put_back(purchase, wait_s)
@@ -267,7 +311,8 @@ class Buying:
 
     def resumed(self, point: Point, attempt: Attempt) -> Purchase:
         """Return the purchase of an attempt that the service has answered before."""
-        purchase = Purchase(point, self._store.incoming_path(point.point_id), self._clock)
+        target = self._store.arrival_path(point.point_id, attempt.number)
+        purchase = Purchase(point, target, self._clock)
         purchase.attempt, purchase.sent = attempt, True
         return purchase
 

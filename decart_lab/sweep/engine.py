@@ -29,7 +29,7 @@ from .purchase import Purchase
 from .settings import CONCURRENCY, MAX_CONCURRENCY, ImageRoute, Settings, check_limits
 from .store import Store
 from .turns import shared_turns
-from .verdict import Fate, error_columns
+from .verdict import Fate, Refusals, error_columns
 
 if TYPE_CHECKING:
     from ..api.client import DecartClient
@@ -82,6 +82,8 @@ class Runner:
     ----------
     paused_because : str
         Why buying has stopped although points are left; "" when it has not.
+    refusals : Refusals
+        What the service said no to, and whether the run stopped for it.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class Runner:
         self._bytes = 0
         self._jobs = Adaptive(self._settings.concurrency)
         self._gate = Gate()
+        self.refusals = Refusals(self._settings.refusals)
         self._tasks: dict[asyncio.Task[None], bool] = {}
         self._wake = asyncio.Event()
         self._stopped: Stop | None = None
@@ -324,8 +327,14 @@ class Runner:
 
     def accepted(self, purchase: Purchase) -> None:
         """Take that the service has answered: the request's fate is known."""
+        self.refusals.taken()
         self._gate.reached()
         self._jobs.well(self._clock.now())
+        self._answered(purchase.point)
+
+    def overdue(self, purchase: Purchase) -> None:
+        """Take that its answer is late: others are not to wait for it."""
+        self._in_flight.discard(purchase.point.point_id)
         self._answered(purchase.point)
 
     def finished(self, purchase: Purchase) -> None:
@@ -358,6 +367,11 @@ class Runner:
         """Take that it is planned again, to be sent after so many seconds."""
         at = self._clock.now() + wait_s
         heapq.heappush(self._later, (at, next(self._order), purchase.point))
+
+    def refused(self, error: DecartSDKError) -> None:
+        """Take that the service said no to this very request."""
+        if self.refusals.refused(error):
+            self.pause(self.refusals.why)
 
     def troubled(self, error: Exception) -> None:
         """Take a passing failure of a question."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from ..contract.states import PointStatus
+from ..contract.states import OPEN, PointStatus
 from ..errors import StoreError
 from ._moves import UNDER_WAY
 from ._schema import BUSY_TIMEOUT_S, connect, full_sync
@@ -60,12 +60,15 @@ class Claim:
     row : dict or None
         The point in that run as it stands, with its media and facts; None for one of yours, or
         when the other run cannot be read.
+    alive : bool
+        Whether somebody holds the other run now.
     """
 
     verdict: Literal["yours", "owned"]
     run_id: str
     folder: Path
     row: Mapping[str, Any] | None = None
+    alive: bool = False
 
     @property
     def result(self) -> Mapping[str, Any] | None:
@@ -74,6 +77,11 @@ class Claim:
             return None
         media = self.row.get("media")
         return self.row if media and (self.folder / media).is_file() else None
+
+    @property
+    def coming(self) -> bool:
+        """Whether the other run is about to buy it, or is buying it at this moment."""
+        return self.alive and self.row is not None and self.row["status"] in OPEN
 
 
 class Index:
@@ -225,14 +233,16 @@ class Index:
             return {}
         try:
             with Journal.open(folder, readonly=True) as journal:
-                alive = journal.holder() is not None
+                alive = journal.holder() is not None and not journal.abandoned()
                 rows = {key: _row(journal, key) for key in keys}
                 begun = {key: _begun(journal, rows[key]) for key in keys}
         except StoreError:
             # Nobody can tell what it bought, so what it claimed is not bought again unasked.
             return {key: Claim("owned", run_id, folder) for key in keys}
         return {
-            key: Claim("owned", run_id, folder, rows[key]) for key in keys if alive or begun[key]
+            key: Claim("owned", run_id, folder, rows[key], alive)
+            for key in keys
+            if alive or begun[key]
         }
 
     @staticmethod

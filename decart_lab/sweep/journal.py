@@ -172,20 +172,34 @@ class Journal(Reading):
             None when somebody living has it, see :meth:`holder`.
         """
         wanted = owner or Owner.here()
+        given: list[Lease] = []
 
         def work(db: sqlite3.Connection) -> Lease | None:
             before = leases.holder(db)
             taken = leases.take(db, wanted, takeover_after_s, now or Moment.now())
+            if taken is not None:
+                given.append(taken)
             if taken is not None and (before is None or before.token != wanted.token):
                 self._moves.merge(db, taken, self._reserve.kept())
                 self._moves.recover(db)
             return taken
 
-        lease: Lease | None = self._put(work, "lease", "recover").result()
-        if lease is not None:
-            self._reserve.prepare()
-            self._lease = lease
-            self._writing.regularly(lambda db: leases.beat(db, lease, Moment.now()))
+        def give_back(db: sqlite3.Connection) -> None:
+            for lease in given:
+                leases.release(db, lease)
+
+        try:
+            lease: Lease | None = self._put(work, "lease", "recover").result()
+            if lease is not None:
+                self._reserve.prepare()
+                self._lease = lease
+                self._writing.regularly(lambda db: leases.beat(db, lease, Moment.now()))
+        except BaseException:
+            # Interrupted, perhaps, while the writing thread takes it all the same: nobody would
+            # buy with that lease, and nobody else could take the run.
+            with contextlib.suppress(StoreError):
+                self._put(give_back)
+            raise
         return lease
 
     def heartbeat(self, lease: Lease, *, now: Moment | None = None) -> bool:

@@ -122,14 +122,10 @@ def take(
     if token == owner.token:
         _write(db, epoch, owner, now)
         return Lease(epoch, owner)
-    if token is not None:
-        holder = Owner(**json.loads(text))
-        if not holder.certainly_dead():
-            # The monotonic clock means the same to all processes of one start of a machine.
-            same = holder.boot_id == owner.boot_id != "" and holder.host == owner.host
-            silent_s = now.monotonic_s - monotonic_s if same else now.wall_s - wall_s
-            if silent_s < takeover_after_s:
-                return None
+    if token is not None and not _gone(
+        Owner(**json.loads(text)), owner, wall_s, monotonic_s, takeover_after_s, now
+    ):
+        return None
     _write(db, epoch + 1, owner, now)
     return Lease(epoch + 1, owner)
 
@@ -162,6 +158,16 @@ def holder(db: sqlite3.Connection) -> Owner | None:
     return None if owner.certainly_dead() else owner
 
 
+def abandoned(
+    db: sqlite3.Connection, owner: Owner, now: Moment, takeover_after_s: float = TAKEOVER_AFTER_S
+) -> bool:
+    """Whether somebody had the run and went without giving it back, so that it may be taken."""
+    _, token, text, wall_s, monotonic_s = _row(db)
+    if token is None:
+        return False
+    return _gone(Owner(**json.loads(text)), owner, wall_s, monotonic_s, takeover_after_s, now)
+
+
 def is_current(db: sqlite3.Connection, lease: Lease) -> bool:
     """Whether a lease is still good."""
     epoch, token, *_ = _row(db)
@@ -188,6 +194,23 @@ def lost(by: Owner | None) -> LeaseError:
         hint="The other kernel goes on buying; open the run again here to look at it.",
         data={"holder": asdict(by) if by else None},
     )
+
+
+def _gone(
+    holder: Owner,
+    owner: Owner,
+    wall_s: float,
+    monotonic_s: float,
+    takeover_after_s: float,
+    now: Moment,
+) -> bool:
+    """Whether a holder is dead for certain, or has been silent for too long."""
+    if holder.certainly_dead():
+        return True
+    # The monotonic clock means the same to all processes of one start of a machine.
+    same = holder.boot_id == owner.boot_id != "" and holder.host == owner.host
+    silent_s = now.monotonic_s - monotonic_s if same else now.wall_s - wall_s
+    return silent_s >= takeover_after_s
 
 
 def _row(db: sqlite3.Connection) -> tuple[int, str | None, str, float, float]:

@@ -6,8 +6,9 @@ worth keeping.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .._clock import Clock
 from .plan import Point
@@ -15,6 +16,7 @@ from .plan import Point
 if TYPE_CHECKING:
     from .journal import Attempt
 
+ERROR_COLUMNS: Final = ("error_phase", "error_type", "error_message", "http_status")
 Phase = Literal["prepare", "upload", "submit", "poll", "download", "store"]
 
 
@@ -36,7 +38,8 @@ class Purchase:
         self.target = target
         self.phase: Phase = "prepare"
         self.attempt: Attempt | None = None
-        self.sent = False
+        self.sent = self.overdue = False
+        self.when_sent: Callable[[], None] = lambda: None
         self.facts: dict[str, Any] = {}
         self._clock = clock
         self._started = self._lap = clock.now()
@@ -70,12 +73,17 @@ class Purchase:
         facts, self.facts = self.facts | more, {}
         return facts
 
+    def cleared(self) -> dict[str, Any]:
+        """Return the columns that say no error any more, when the answer had been overdue."""
+        return dict.fromkeys(ERROR_COLUMNS) if self.overdue else {}
+
     def on_upload_progress(self, sent: int, total: int) -> None:
         """Note the moment at which the whole request is on its way."""
         if sent >= total and not self.sent:
             self.sent = True
             self.phase = "submit"
             self.facts["upload_s"] = self.lap()
+            self.when_sent()
 
 
 def bucket(seconds: float) -> int:

@@ -11,6 +11,7 @@ ImageRoute = Literal["direct", "queue"]
 
 CONCURRENCY: Final = 8
 MAX_CONCURRENCY: Final = 256
+REFUSALS: Final = 3
 WINDOW: Final = 8
 """So many requests of a route may be on their way at once: what a crash may leave in doubt."""
 
@@ -34,10 +35,17 @@ class Settings:
         Bytes of requests on their way at once.
     downloads : int
         Results fetched at once.
+    answer_s, picture_s : float
+        After so long without an answer to a paid request a point is in doubt, and others take its
+        place; its connection is kept open until the client's own deadline, and a late answer is
+        taken. The second is for a picture that is made meanwhile.
     deadline_s : float
         How long a job is asked after before it is left for a later resume.
     detach_s : float
         How long requests on their way are waited for when the run is to end at once.
+    refusals : int
+        After so many points in a row that the service refused in the same words the run pauses;
+        0 for never.
     thumbs : bool
         Whether thumbnails are made beside the results.
 
@@ -53,8 +61,11 @@ class Settings:
     tries: int = 5
     upload_bytes: int = 256_000_000
     downloads: int = 8
+    answer_s: float = 30.0
+    picture_s: float = 120.0
     deadline_s: float = 2700.0
     detach_s: float = 2.0
+    refusals: int = REFUSALS
     thumbs: bool = True
 
     def __post_init__(self) -> None:
@@ -62,6 +73,11 @@ class Settings:
         for name in ("window", "tries", "upload_bytes", "downloads"):
             if getattr(self, name) < 1:
                 raise InvalidInputError(f"{name} must be at least 1.", field=name)
+        if type(self.refusals) is not int or self.refusals < 0:
+            raise InvalidInputError(
+                f"refusals must be a whole number, 0 for never, not {self.refusals!r:.60}.",
+                field="refusals",
+            )
 
 
 def check_limits(concurrency: int, image_route: str) -> None:

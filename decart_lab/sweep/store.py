@@ -95,6 +95,14 @@ class Store:
         """Return where a result of that name is downloaded to, before it has its place."""
         return self.folder / "media" / "incoming" / name
 
+    def arrival_path(self, point_id: str, number: int) -> Path:
+        """Return where the result of one attempt at a point is downloaded to.
+
+        Each attempt has a name of its own: a picture answered at once is evidence of the attempt
+        that it answers, see :mod:`decart_lab.sweep.arrivals`.
+        """
+        return self.incoming_path(f"{point_id}.{number}")
+
     def incoming(self, name: str) -> Path:
         """Return the same, and make the folder; blocking.
 
@@ -183,8 +191,12 @@ class Store:
         text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
         with _wrapped("written", self.folder):
             part = self.folder / f"{LOCK_NAME}.part"
-            part.write_text(text + "\n", encoding="utf-8")
+            with part.open("w", encoding="utf-8") as file:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(file.fileno())  # without it no point can be bought after a power cut
             part.replace(self.folder / LOCK_NAME)
+            sync_folder(self.folder)
 
     # -- thumbnails ----------------------------------------------------------------------------
 

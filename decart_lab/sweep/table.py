@@ -103,7 +103,8 @@ def dtype_of(kind: Dtype) -> Any:
     import pandas as pd
 
     if kind == "status":
-        return pd.CategoricalDtype([status.value for status in PointStatus], ordered=True)
+        words = pd.Index([status.value for status in PointStatus], dtype=dtype_of("string"))
+        return pd.CategoricalDtype(words, ordered=True)
     if kind == "datetime":
         return pd.DatetimeTZDtype("us", "UTC")
     if kind == "string":
@@ -216,7 +217,7 @@ def frame_of(
     data: dict[str, Any] = {}
     for name, kind in columns.items():
         values = column(name)
-        data[name] = _series([None] * len(index) if values is None else values, kind, index)
+        data[name] = series_of([None] * len(index) if values is None else values, kind, index)
     return pd.DataFrame(data, index=index)
 
 
@@ -240,14 +241,15 @@ def plan_frame(rows: Sequence[Mapping[str, Any]], axes: Mapping[str, Dtype]) -> 
     """
     frame = to_frame(rows, axes)
     plan = frame[[*axes, *PLAN_FIXED]].copy()
-    plan["valid"] = _series([row["valid"] for row in rows], "boolean", frame.index)
+    plan["valid"] = series_of([row["valid"] for row in rows], "boolean", frame.index)
     for name in ("problem", "reason"):
-        plan[name] = _series([row[name] or None for row in rows], "string", frame.index)
+        plan[name] = series_of([row[name] or None for row in rows], "string", frame.index)
     plan["cost_estimate"] = frame["cost_estimate"]
     return plan
 
 
-def _series(values: Sequence[Any], kind: Dtype, index: pd.Index[Any]) -> pd.Series[Any]:
+def series_of(values: Sequence[Any], kind: Dtype, index: pd.Index[Any]) -> pd.Series[Any]:
+    """Return a column of one of the schema's dtypes, whatever pandas would make of the values."""
     import pandas as pd
 
     if kind == "string":
@@ -265,7 +267,10 @@ def _series(values: Sequence[Any], kind: Dtype, index: pd.Index[Any]) -> pd.Seri
         # Categories are text even when there are none yet, so that frames can be put together.
         known = sorted({value for value in values if value is not None})
         categories = pd.Index(known, dtype=dtype_of("string"))
-        return pd.Series(pd.Categorical(values, categories=categories), index=index)
+        # Named for the values as well: what pandas takes text for depends on whether pyarrow is
+        # installed, and pyarrow refuses some texts that a service may send.
+        texts = pd.array(list(values), dtype=dtype_of("string"))
+        return pd.Series(pd.Categorical(texts, categories=categories), index=index)
     series: pd.Series[Any] = pd.Series(values, index=index, dtype=dtype_of(kind))
     return series
 
@@ -295,7 +300,7 @@ def events_frame(events: Sequence[Event]) -> pd.DataFrame:
         "status": ("status", [_word(event.changes.get("status")) for event in events]),
         "detail": ("string", [json.dumps(d, default=str) if d else None for d in details]),
     }
-    data = {name: _series(values, kind, index) for name, (kind, values) in columns.items()}
+    data = {name: series_of(values, kind, index) for name, (kind, values) in columns.items()}
     return pd.DataFrame(data, index=index)
 
 

@@ -8,6 +8,7 @@ unasked.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from ..errors import (
     NetworkError,
     StoreError,
 )
-from .purchase import Phase
+from .purchase import ERROR_COLUMNS, Phase
 
 MAX_MESSAGE: Final = 500
 
@@ -105,6 +106,53 @@ END: Final[dict[Fate, PointStatus]] = {
 """Where a point ends with that fate; one that may be sent again, once that was tried enough."""
 
 
+@dataclass(slots=True)
+class Refusals:
+    """How often in a row the service said the same no to one point after another.
+
+    Moderation is left out: it judges each prompt and picture, and says nothing of the next.
+
+    Attributes
+    ----------
+    most : int
+        So many stop a run, which sends the same mistake with every point; 0 for never.
+    why : str
+        What it stopped for; "" when it did not.
+
+    Examples
+    --------
+    >>> from decart_lab.errors import RejectedError
+    >>> refusals = Refusals(2)
+    >>> no = RejectedError("seed is no number.", status=422)
+    >>> refusals.refused(no), refusals.refused(no)
+    (False, True)
+    """
+
+    most: int
+    why: str = ""
+    _said: tuple[int | None, str] = (None, "")
+    _count: int = 0
+
+    def refused(self, error: DecartSDKError) -> bool:
+        """Take a no to a point; return whether the run is to stop for somebody to look."""
+        if isinstance(error, ModerationError):
+            return False
+        said = (error.status, error.message)
+        self._count = self._count + 1 if said == self._said else 1
+        self._said = said
+        if self._count != self.most:
+            return False
+        self.why = (
+            f"The service refused {self.most} points in a row in the same words: {error.message} "
+            "Nothing was paid for them. See whether the whole sweep sends that mistake."
+        )
+        return True
+
+    def taken(self) -> None:
+        """Take that it took a point: what it refuses is not in all of them."""
+        self._count = 0
+
+
 def error_columns(error: Exception, phase: Phase) -> dict[str, Any]:
     """Return the error's columns of the table.
 
@@ -126,5 +174,5 @@ def error_columns(error: Exception, phase: Phase) -> dict[str, Any]:
     }
 
 
-NO_ERROR: Final = dict.fromkeys(("error_phase", "error_type", "error_message", "http_status"))
+NO_ERROR: Final = dict.fromkeys(ERROR_COLUMNS)
 """What a point's error columns hold once it is well again."""

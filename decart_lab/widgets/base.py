@@ -13,12 +13,14 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any, ClassVar, Final
 
 import anywidget
+from traitlets import MetaHasTraits
 
 from ..display.cards import MARKS
 from ..display.html import css
@@ -56,7 +58,11 @@ def marks() -> dict[str, list[str]]:
     return {str(status): [*mark, str(status).replace("_", " ")] for status, mark in MARKS.items()}
 
 
-class LabWidget(anywidget.AnyWidget):
+class _Abstract(ABCMeta, MetaHasTraits):
+    """The two kinds of class that a widget of ours is."""
+
+
+class LabWidget(anywidget.AnyWidget, metaclass=_Abstract):
     """A widget that tells each new view everything, and can be told things from any thread."""
 
     _heard: ClassVar[Sequence[str]] = ()
@@ -87,12 +93,13 @@ class LabWidget(anywidget.AnyWidget):
             return
         getattr(self, f"_on_{kind}")(content)
 
+    @abstractmethod
     def _on_ready(self, content: Mapping[str, Any]) -> None:
-        raise NotImplementedError
+        """Tell a view that has just begun to listen everything there is to show."""
 
+    @abstractmethod
     def _text(self) -> str:
         """Return what the widget shows, as plain text."""
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         return self._text()

@@ -9,29 +9,12 @@ import pytest
 from decart_lab import DecartClient, errors
 from decart_lab._clock import AcceleratedClock
 from decart_lab._retry import Policy
-from decart_lab._wire import Timeouts
 from decart_lab.emulator import emulator
-from decart_lab.emulator.fault_rows import FAULTS
-from decart_lab.media import samples
-from tests.helpers.big import big_picture
-from tests.helpers.clips import moving, write_clip
+from tests.helpers.faults import PATIENCE, STRUCK, make_inputs, names
 
 pytestmark = pytest.mark.anyio
 
 SPEED = 200
-ROWS = [
-    (fault, route)
-    for fault in FAULTS.values()
-    if fault.hook != "session"
-    for route in fault.outcomes
-]
-IDS = [f"{fault.name}-{route}" for fault, route in ROWS]
-
-PATIENCE = {
-    "silence": Timeouts(read_s=0.4, process_s=0.4, call_s=3.0),
-    "stalled_body": Timeouts(write_s=0.4),
-}
-"""Real seconds; every other fault is told apart without waiting for one of ours to run out."""
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +25,7 @@ def emu():
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("inputs")
-    big = folder / "big.png"
-    big.write_bytes(big_picture())
-    clip = write_clip(folder / "clip.mp4", moving(10, 128, 96), fps=20)
-    return {"small": samples.path("cat.jpg"), "big": big, "clip": clip}
+    return make_inputs(tmp_path_factory.mktemp("inputs"))
 
 
 def client_of(emu, fault) -> DecartClient:
@@ -78,7 +57,7 @@ def error_of(promise: str) -> tuple[type[BaseException], ...]:
     return tuple(getattr(errors, name) for name in promise.split(" or "))
 
 
-@pytest.mark.parametrize(("fault", "route"), ROWS, ids=IDS)
+@pytest.mark.parametrize(("fault", "route"), STRUCK, ids=names(STRUCK))
 async def test_a_fault_that_lasts_is_an_error_of_the_promised_class(emu, inputs, fault, route):
     wanted = fault.outcomes[route].error
     async with client_of(emu, fault) as client:
@@ -117,12 +96,10 @@ async def test_a_fault_that_lasts_is_an_error_of_the_promised_class(emu, inputs,
             assert await call(client, "jobs", inputs, large=False)
 
 
-BOUGHT = [(fault, route) for fault, route in ROWS if route in ("generate", "jobs")]
+BOUGHT = [(fault, route) for fault, route in STRUCK if route in ("generate", "jobs")]
 
 
-@pytest.mark.parametrize(
-    ("fault", "route"), BOUGHT, ids=[f"{fault.name}-{route}" for fault, route in BOUGHT]
-)
+@pytest.mark.parametrize(("fault", "route"), BOUGHT, ids=names(BOUGHT))
 async def test_no_fault_makes_a_call_pay_twice(emu, inputs, fault, route):
     """The ledger says so, whatever the client was told; what is repeated was never taken."""
     emu.faults.add(fault.name, route=route, times=1)

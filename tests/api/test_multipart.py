@@ -44,7 +44,7 @@ def unquoted(name):
     return name.replace('"', "%22")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fields=st.dictionaries(NAMES, VALUES, max_size=5))
 def test_any_texts_arrive_as_they_are(fields, cat):
     fields.pop("data", None)

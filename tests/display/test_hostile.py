@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from decart_lab.display import cards
@@ -27,8 +28,10 @@ def poisoned(folder: Path, text: str) -> tuple[Any, Callable[[str], Path]]:
     run.add(picture("x"), **words)
     run.add(None, **(words | {"style": f"{text} again"}))
     run.add(None, **(words | {"style": "plain", "prompt": "other", "media": text, "thumb": text}))
-    df = run.df({"style": "string"}).rename(columns={"style": text})
-    df.index = [f"{text}{at}" for at in range(len(df))]
+    df = run.df({"style": "string"})
+    # As objects, since pyarrow, which pandas would use for names, refuses some of these texts.
+    df.columns = pd.Index([text if name == "style" else name for name in df], dtype=object)
+    df.index = pd.Index([f"{text}{at}" for at in range(len(df))], dtype=object)
     return df, run.folder_of
 
 

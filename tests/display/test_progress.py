@@ -91,3 +91,29 @@ def test_the_last_line_tells_what_came_of_every_point() -> None:
     assert (
         summary(now) == "Sweep: 10 points, 5 completed, 2 without a result, 3 not finished, $0.10."
     )
+
+
+class Failing(Terminal):
+    """A terminal that fails after so many writes."""
+
+    def __init__(self, writes: int) -> None:
+        super().__init__()
+        self.left = writes
+
+    def write(self, text: str) -> int:
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(28, "No space left on device")
+        return super().write(text)
+
+
+@pytest.mark.parametrize("writes", [0, 3])
+def test_a_bar_that_cannot_be_drawn_is_said_once_and_the_run_goes_on(
+    writes: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with contextlib.redirect_stderr(Failing(writes)):
+        last = watch(*steps(0, 1, 2, 3, 4), clock=ManualClock())
+    assert last.done == 4
+    said = capsys.readouterr().out
+    assert said.count("Progress cannot be drawn") == 1
+    assert said.endswith("Sweep: 4 points, 4 completed, $0.25, 0.00 s.\n")

@@ -39,7 +39,7 @@ def read(pieces: list[bytes], headers: httpx.Headers, folder: Path) -> Form:
     return asyncio.run(read_form(arriving(headers, pieces), folder, ("data", "end"), 10**9))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cuts=st.lists(st.integers(0, 1500), max_size=12))
 def test_a_form_is_the_same_however_it_is_cut(tmp_path_factory, cuts):
     folder = tmp_path_factory.mktemp("form")

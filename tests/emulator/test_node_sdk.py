@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,31 +15,35 @@ from decart_lab.emulator import Emulator
 
 PACKAGE = "@decartai/sdk@0.1.20"
 HERE = Path(__file__).parents[1] / "helpers"
-CACHE = Path(__file__).parents[2] / ".cache" / "npm-sdk"
+CACHE = Path(__file__).parents[2] / ".cache" / f"npm-sdk-{PACKAGE.rpartition('@')[2]}"
 
 
 @pytest.fixture(scope="module")
 def sdk() -> Path:
-    """Folder with the SDK installed; installed once, and kept."""
+    """The node_modules with the SDK; installed once, and kept."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("node and npm are not on this machine")
-    installed = CACHE / "node_modules" / "@decartai" / "sdk" / "package.json"
-    version = json.loads(installed.read_text())["version"] if installed.is_file() else None
-    if not PACKAGE.endswith(f"@{version}"):
-        CACHE.mkdir(parents=True, exist_ok=True)
-        (CACHE / "package.json").write_text('{"private": true, "type": "module"}\n')
-        done = subprocess.run(
-            [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", PACKAGE],
-            cwd=CACHE,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        if done.returncode:
-            pytest.skip(f"node package {PACKAGE} cannot be installed: {done.stderr[-500:]}")
-    return CACHE
+    if not CACHE.is_dir():
+        CACHE.parent.mkdir(exist_ok=True)
+        # Made aside and renamed: another process of the same tests may be installing it, too.
+        with tempfile.TemporaryDirectory(dir=CACHE.parent, ignore_cleanup_errors=True) as folder:
+            aside = Path(folder) / "made"
+            aside.mkdir()
+            (aside / "package.json").write_text('{"private": true, "type": "module"}\n')
+            done = subprocess.run(
+                [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", PACKAGE],
+                cwd=aside,
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+            if done.returncode:
+                pytest.skip(f"node package {PACKAGE} cannot be installed: {done.stderr[-500:]}")
+            with contextlib.suppress(OSError):  # the other was first
+                aside.rename(CACHE)
+    return CACHE / "node_modules"
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +55,10 @@ def seen(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict:
     """What the script saw."""
-    image = tmp_path_factory.mktemp("node") / "picture.png"
+    folder = tmp_path_factory.mktemp("node")
+    image, script = folder / "picture.png", folder / "node_sdk.mjs"
     image.write_bytes(picture)
-    script = sdk / "node_sdk.mjs"  # beside node_modules, where imports are resolved from
+    (folder / "node_modules").symlink_to(sdk)  # imports are resolved from beside the script
     script.write_text((HERE / "node_sdk.mjs").read_text())
     done = subprocess.run(
         ["node", str(script), shared_emu.url, str(image), str(tiny_clip)],

@@ -477,3 +477,36 @@ def test_a_call_of_unknown_fate_is_not_repeated_unasked():
         assert scripted.bought["refused"] == 2
         with pytest.raises(dl.errors.AuthError):
             lab.process("lucy-image-2", "no key", data=CAT)
+
+
+# -- the same no to everything ---------------------------------------------------------------------
+
+
+def test_a_mistake_in_every_point_stops_the_run_after_a_few_and_resuming_goes_on(capsys):
+    scripted = Scripted()
+    wrong = {"model": "lucy-image-2", "prompt": "not so", "data": CAT}
+    with serve(scripted.app) as url, connect(url, api_key="k") as lab:
+        run = lab.sweep(**wrong, seed=range(40)).run(concurrency=1)
+        assert status(run) == {"planned": 37, "rejected": 3}
+        said = capsys.readouterr().out
+        assert "refused 3 points in a row in the same words" in said
+        assert "prompt is not so" in said
+        run.resume().wait()
+        assert status(run) == {"rejected": 40}
+        run = lab.sweep(**wrong, seed=range(40, 46)).run(refusals=0)
+        assert status(run) == {"rejected": 6}
+        run = lab.sweep(**wrong, seed=range(50, 60)).run(concurrency=1, refusals=5)
+        assert status(run) == {"planned": 5, "rejected": 5}
+        with pytest.raises(InvalidInputError, match="refusals"):
+            lab.sweep(**wrong).run(refusals=-1)
+
+
+def test_refusals_that_differ_or_have_results_between_them_stop_nothing():
+    scripted = Scripted()
+    mixed = {"seed": range(4), "prompt": ["not so", "ink"]}
+    differing = {"prompt": [f"not so {n}" for n in range(6)]}
+    blocked = {"prompt": [f"refused {n}" for n in range(6)], "seed": [1]}
+    with serve(scripted.app) as url, connect(url, api_key="k") as lab:
+        for axes in (mixed, differing, blocked):
+            run = lab.sweep(model="lucy-image-2", data=CAT, **axes).run(concurrency=1)
+            assert "planned" not in status(run), axes

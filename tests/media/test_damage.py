@@ -22,7 +22,7 @@ PICTURES = {fmt: still(fmt, 40, 30, 6) for fmt in ("PNG", "JPEG", "WEBP")}
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from(sorted(PICTURES)),
     st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=6),
@@ -36,7 +36,7 @@ def test_damaged_pictures_are_read_or_refused(fmt, edits, length):
         open_image(bytes(content[: max(length, 1)]))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=60, suppress_health_check=QUIET)
 @given(
     st.sampled_from(["plain.mp4", "sound.mp4", "plain.webm"]),
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=6),

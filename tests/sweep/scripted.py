@@ -97,6 +97,7 @@ class Scripted:
             return None
         answers = {
             "refused": (422, {"detail": "moderation: not this"}),
+            "not so": (422, {"detail": f"the prompt is {prompt}"}),
             "no key": (401, {"detail": "invalid API key"}),
             "no money": (402, {"detail": "insufficient credits"}),
             "not allowed": (403, {"detail": "this key may not use the model"}),

@@ -7,28 +7,11 @@ from __future__ import annotations
 
 import pytest
 
-from decart_lab._wire import Timeouts
 from decart_lab.emulator import emulator
-from decart_lab.emulator.fault_rows import FAULTS
-from decart_lab.media import samples
-from tests.helpers.big import big_picture
-from tests.helpers.clips import moving, write_clip
+from tests.helpers.faults import PATIENCE, STRUCK, make_inputs, names
 from tests.helpers.sweeping import SPEED, run_points
 
 pytestmark = pytest.mark.anyio
-
-ROWS = [
-    (fault, route)
-    for fault in FAULTS.values()
-    if fault.hook != "session"
-    for route in fault.outcomes
-]
-
-PATIENCE = {
-    "silence": Timeouts(read_s=0.4, process_s=0.4, call_s=3.0),
-    "stalled_body": Timeouts(write_s=0.4),
-}
-"""Real seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +22,7 @@ def emu():
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("inputs")
-    big = folder / "big.png"
-    big.write_bytes(big_picture())
-    clip = write_clip(folder / "clip.mp4", moving(10, 128, 96), fps=20)
-    return {"small": samples.path("cat.jpg"), "big": big, "clip": clip}
+    return make_inputs(tmp_path_factory.mktemp("inputs"))
 
 
 @pytest.fixture(autouse=True)
@@ -64,9 +43,7 @@ def grid(route, inputs, large):
     return {"model": "lucy-2.1", "data": inputs["clip"], "options": options}
 
 
-@pytest.mark.parametrize(
-    ("fault", "route"), ROWS, ids=[f"{fault.name}-{route}" for fault, route in ROWS]
-)
+@pytest.mark.parametrize(("fault", "route"), STRUCK, ids=names(STRUCK))
 async def test_a_point_ends_where_the_fault_says(emu, inputs, tmp_path, fault, route):
     before = len(emu.ledger)
     if route == "connect":

@@ -64,6 +64,23 @@ async def test_a_result_is_found_with_its_media_while_that_is_there(tmp_path, in
     assert claim.result["cost"] == PRICE
 
 
+async def test_a_request_is_coming_only_while_somebody_buys_it(tmp_path, index):
+    """Who waited for a dead kernel's job would wait for ever."""
+    one, lease = run_with(tmp_path, "one", KEY)
+    index.claim(*KEY, "one")
+    assert index.claim(*KEY, "two").coming
+    attempt = await one.intent(lease, point_id(*KEY), reserve_usd=PRICE)
+    await one.ack(lease, attempt, "job-1", "{}")
+    assert index.claim(*KEY, "two").coming
+    one.release(lease)
+    left = index.claim(*KEY, "two")
+    assert (left.verdict, left.coming) == ("owned", False)
+    lease = one.acquire()
+    await one.ended(lease, attempt, "failed")
+    assert not index.claim(*KEY, "two").coming  # somebody holds it, and will not buy it
+    one.close()
+
+
 def test_a_claim_of_a_run_that_bought_nothing_and_is_dead_is_void(tmp_path, index):
     one, _ = run_with(tmp_path, "one", KEY)
     index.claim(*KEY, "one")

@@ -9,6 +9,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,6 +105,32 @@ def test_two_kernels_cannot_hold_one_run_and_the_second_sees_who_does(folder):
         taken = journal.acquire()
         assert taken is not None
         assert taken.epoch == 2
+
+
+def test_a_run_that_was_being_taken_at_an_interrupt_is_nobody_s(folder):
+    """Else the next cell would hear that another kernel has it, which is this one."""
+    begun, slow_disk = threading.Event(), threading.Event()
+
+    def take_long(_):
+        begun.set()
+        slow_disk.wait(10)
+
+    with Journal.open(folder) as journal:
+        journal._put(take_long)
+        assert begun.wait(10)
+
+        def interrupt():
+            while not journal._writing._jobs:
+                time.sleep(0.001)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            journal.acquire()
+        slow_disk.set()
+    with Journal.open(folder) as journal:
+        assert journal.holder() is None
+        assert journal.acquire() is not None
 
 
 def test_a_run_whose_kernel_was_killed_is_taken_over_at_once(folder):
@@ -247,3 +275,22 @@ def test_what_a_lease_says_of_a_machine_is_read_where_the_system_has_it():
     assert lease.started(os.getpid()) == lease.started(os.getpid())
     assert lease.started(2**22 + 1) == ""
     assert _writer.BATCH_S < lease.BEAT_S < lease.TAKEOVER_AFTER_S
+
+
+def test_a_run_is_abandoned_when_its_holder_is_dead_or_silent_and_not_when_it_gave_it_back(folder):
+    with Journal.open(folder, readonly=True) as journal:
+        assert not journal.abandoned()
+        first = Kernel(folder)
+        assert first.said() == "1"
+        now = Moment.now()
+        assert not journal.abandoned()
+        assert not journal.abandoned(now=replace(now, monotonic_s=now.monotonic_s + 29))
+        assert journal.abandoned(now=replace(now, monotonic_s=now.monotonic_s + 31))
+        first.tell("close")
+        first.end()
+        assert not journal.abandoned()
+        second = Kernel(folder)
+        assert second.said() == "2"
+        second.signal(signal.SIGKILL)
+        second.end()
+        assert journal.abandoned()

@@ -52,6 +52,17 @@ def test_an_empty_a_partial_and_a_full_run_have_the_same_dtypes():
     assert not full.isna().any().any()
 
 
+def test_text_is_kept_as_python_s_own_whatever_else_is_installed():
+    """pandas would give it to pyarrow, which refuses half of a surrogate pair."""
+    pytest.importorskip("pyarrow")
+    half = "half \ud800"
+    frame = to_frame([full_row() | {"prompt": half, "model": half, "style": half}], AXES)
+    assert [frame[name].iloc[0] for name in ("prompt", "model", "style")] == [half] * 3
+    dtypes = [frame.index.dtype, *frame.dtypes]
+    dtypes += [d.categories.dtype for d in dtypes if isinstance(d, pd.CategoricalDtype)]
+    assert {d.storage for d in dtypes if isinstance(d, pd.StringDtype)} == {"python"}
+
+
 def test_every_column_has_the_dtype_that_the_schema_promises():
     frame = to_frame([full_row()])
     assert list(frame.columns) == [column.name for column in SCHEMA]

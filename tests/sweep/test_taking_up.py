@@ -134,7 +134,8 @@ async def test_a_picture_that_had_come_when_the_kernel_died_is_kept_and_not_boug
         attempt = await it.journal.intent(
             it.lease, point.point_id, reserve_usd=0.02, route="direct"
         )
-        it.store.incoming(point.point_id).write_bytes(picture)
+        it.store.incoming("any")
+        it.store.arrival_path(point.point_id, attempt.number).write_bytes(picture)
         await it.journal.done(it.lease, attempt, {"media_sha256": row["media_sha256"]})
         [kept] = await it.rows()
     assert (kept["status"], kept["media"]) == (PointStatus.COMPLETED, row["media"])
