@@ -192,9 +192,15 @@ class LivePainter:
         return avatar.frame(loudness)
 
     def close(self) -> None:
-        """Prepare nothing any more; changes that wait count as done. Idempotent."""
+        """Let go of graphs, pictures and frames; changes that wait count as done. Idempotent.
+
+        To be called when nothing is painted any more. FFmpeg's memory is large and nothing that
+        Python's collector knows of, so it is not left to that.
+        """
         with self._turn:
             self._closed = True
+            self._chain = self._avatar = self._last = self._sample = None
+            self._wish = Wish("", None, enhance=False)
             self._turn.notify_all()
 
     def _chain_for(self, frame: av.VideoFrame) -> Chain:
@@ -246,7 +252,8 @@ class LivePainter:
                     future.set_exception(error)
                 continue
             with self._turn:
-                self._chain, self._avatar = chain, avatar
+                if not self._closed:
+                    self._chain, self._avatar = chain, avatar
             for future in waiting:
                 future.set_result(None)
         for future in waiting:

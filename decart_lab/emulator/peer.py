@@ -74,7 +74,7 @@ class LivePeer:
 
     @property
     def last_media_s(self) -> float | None:
-        """When video or sound last came, on ``time.monotonic()``; None before the first."""
+        """When video or sound last came, on ``time.monotonic()``; None before, and when closed."""
         times = [taken.counters().last_packet_s for taken in self._inputs]
         return max((time_s for time_s in times if time_s is not None), default=None)
 
@@ -154,6 +154,10 @@ class LivePeer:
         await asyncio.to_thread(self._studio.close)
         await asyncio.to_thread(self._video.close)
         self._on_state("closed")
+        # Nothing may wait for Python's collector, which does not know how large FFmpeg's memory is.
+        self._inputs.clear()
+        self._connection.remove_all_listeners()
+        self._on_state, self._on_first_frame = _unheard, None
 
     # -- what goes wrong when it is told to ------------------------------------------------------
 
@@ -223,3 +227,7 @@ class LivePeer:
         state = self._connection.connectionState
         if state in ("connecting", "connected", "failed") and not self._closed:
             self._on_state(state)
+
+
+def _unheard(_: str) -> None:
+    pass

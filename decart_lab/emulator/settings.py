@@ -101,6 +101,8 @@ class Settings:
         credit = self.credits
         _require(credit is None or 0 <= credit < math.inf, "credits", "an amount in USD, or None")
         _require(self.capacity >= 1, "capacity", "at least 1")
+        limit = self.session_limit
+        _require(limit is None or limit >= 1, "session_limit", "at least 1, or None")
         _require(self.max_upload_bytes >= 1, "max_upload_bytes", "at least 1")
         _require(self.render_threads >= 1, "render_threads", "at least 1")
         wanted = "lognormal:MEAN:SIGMA, such as lognormal:2.0:0.6"

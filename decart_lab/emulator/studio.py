@@ -132,12 +132,13 @@ class Studio:
             self._ear.hear(frame)
 
     def close(self, *, within_s: float = 2.0) -> None:
-        """End the thread and wait for it. Idempotent."""
+        """End the thread, wait for it, and let go of who takes the frames. Idempotent."""
         with self._turn:
             self._closed = True
             self._waiting.clear()
             self._turn.notify()
         self._thread.join(within_s)
+        self._give = _nowhere
 
     def _work(self) -> None:
         while True:
@@ -203,3 +204,7 @@ class Studio:
             rate / wanted,
             rate,
         )
+
+
+def _nowhere(_: av.VideoFrame) -> None:
+    pass

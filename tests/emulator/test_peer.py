@@ -375,6 +375,18 @@ async def test_closing_ends_every_thread_and_may_be_done_twice():
     assert they.states.count("closed") == 1
 
 
+async def test_a_closed_peer_and_painter_hold_on_to_nothing_large():
+    """Python's collector does not know how large the memory of codecs and graphs is."""
+
+    painter = LivePainter("lucy-2.1", prompt="ink", image=open_image(samples.path("coffee.jpg")))
+    async with meeting(painter) as they:
+        await until(lambda: len(they.me.seen) >= 5)
+        holder = they.peer
+    painter.close()
+    kept = [holder._video._encoders, holder._inputs, painter._chain, painter._last, painter._sample]
+    assert not any(kept)
+
+
 async def test_all_candidates_stand_in_the_answer():
     async with meeting() as they:
         rows = they.peer.candidates()

@@ -115,6 +115,16 @@ def test_a_file_that_is_not_finished_lacks_half_a_second_at_most(tmp_path, codec
 
 
 @pytest.mark.parametrize("codec", CODECS)
+def test_a_track_that_falls_silent_holds_nothing_back(tmp_path, codec):
+    path = tmp_path / f"a{SUFFIXES[codec]}"
+    video = pictures(codec)
+    with Muxer(path, codec, video[0].data, audio=True) as muxer:
+        for frame in video:
+            muxer.write("video", frame.data, frame.timestamp / 90_000, key=frame.key)
+        assert len(numbers(path)) / 25 > 2.0 - 0.7
+
+
+@pytest.mark.parametrize("codec", CODECS)
 def test_a_write_that_is_broken_off_anywhere_leaves_a_file_that_plays(tmp_path, codec, monkeypatch):
     """Every write of the system is noted; the file is made anew from the first of them and a part
     of the next, as a kill leaves it."""

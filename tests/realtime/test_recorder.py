@@ -211,6 +211,7 @@ def test_prompts_are_subtitles_that_escape_and_can_be_read_at_any_time(tmp_path)
         vtt.read_text()
     )
     recorder.prompt("", 2.0)
+    recorder.prompt("a thought that was given up at once", 3.0)
     recorder.prompt("glass", 3.0)
     recorder.close()
     assert vtt.read_text() == (

@@ -139,7 +139,6 @@ def _h264(bitrate: int) -> dict[str, str]:
         "preset": "ultrafast",
         "tune": "zerolatency",
         "profile": "baseline",
-        "forced-idr": "1",  # a key frame that is asked for must be one to begin with
         "bufsize": str(bitrate // 2),
         # The level is left to x264, which fits it to size and rate.
         "x264-params": "repeat-headers=1:scenecut=0",

@@ -206,6 +206,9 @@ class VideoOut:
             feed.end()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=2.0)
+            if not self._thread.is_alive():  # ten megabytes each that Python's collector cannot see
+                self._encoders.clear()
+                self._decoder = None
 
     def _queue_packet(self, packet: av.Packet[Any], ticks: int) -> None:
         if len(self._waiting) >= MAX_WAITING:  # frames refer to their forerunners: all or none

@@ -142,6 +142,33 @@ async def test_lost_packets_are_repaired_without_a_new_key_frame():
         assert line.video.counters().lost < 15
 
 
+async def test_a_packet_that_is_lost_twice_is_asked_for_again_and_again():
+    async with two_connections() as (a, b), Line(a, b) as line:
+        line.video.add_sink(lambda _: None)
+        await line.play(30)  # the key frame that the sink asked for is among them
+        await until(lambda: line.video.counters().frames >= 28)
+        keys = line.out.counters().key_frames
+        again = {row.payloadType for row in a.getTransceivers()[0]._codecs if row.name == "rtx"}
+        to_lose = {"media": 1, "repeated": 1}
+        transport = a.getSenders()[0].transport
+        send = transport._send_rtp
+
+        async def lossy(data):
+            kind = "repeated" if data[1] & 0x7F in again else "media"
+            if data[1] & 0x7F not in range(64, 96) and to_lose[kind]:
+                to_lose[kind] -= 1
+                return
+            await send(data)
+
+        transport._send_rtp = lossy
+        await line.play(12)
+        await until(lambda: line.video.counters().missed == 1)
+        await asyncio.sleep(0.2)
+        assert to_lose == {"media": 0, "repeated": 0}
+        assert line.video.counters().lost == 0
+        assert line.out.counters().key_frames == keys
+
+
 async def test_what_cannot_be_repaired_is_skipped_up_to_a_key_frame_within_the_deadline():
     async with two_connections() as (a, b), Line(a, b) as line:
         got = []
