@@ -53,6 +53,7 @@ class Rules:
         self.patches = 0
         self.offers = []
         self.busy = False
+        self.hold = None
         self._current = 1
 
     async def refresh(self):
@@ -64,6 +65,8 @@ class Rules:
         self.busy = True
         try:
             await asyncio.sleep(0)
+            if self.hold is not None:
+                await self.hold.wait()
             return await self._patch(body, if_match)
         finally:
             self.busy = False
@@ -153,6 +156,22 @@ async def test_an_offer_drops_the_candidates_of_the_one_before():
     await ice.offer("Restarting", {"sdp": "new"})
     await ice.send([candidate(2), None, candidate(3), None])
     assert (rules.offers, numbers(rules.applied)) == (["new"], [2, None])
+
+
+async def test_an_offer_drops_what_waits_behind_a_request_that_is_under_way():
+    rules = Rules()
+    ice = IceSequence(rules, SafeLogger())
+    sending = [asyncio.ensure_future(ice.send([candidate(1)]))]
+    rules.hold = asyncio.Event()
+    await asyncio.sleep(0.01)
+    sending += [
+        asyncio.ensure_future(ice.send([candidate(2)])),
+        asyncio.ensure_future(ice.offer("Restarting", {"sdp": "new"})),
+    ]
+    await asyncio.sleep(0.01)
+    rules.hold.set()
+    await asyncio.gather(*sending)
+    assert (rules.offers, numbers(rules.applied)) == (["new"], [1])
 
 
 async def test_offers_at_the_same_time_go_one_after_another_and_the_newest_is_last():
