@@ -16,22 +16,20 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
 from .._clock import Clock
-from ..contract.models import ModelSpec
-from ..contract.realtime import Candidate, Dialect, EndReason, SessionState
+from ..contract.realtime import Candidate, EndReason, SessionState
 from . import prompts
 from .event_log import ENDED, TICK, EventLog
 from .live import LivePainter
 from .peer import LivePeer
 from .problems import Problem
-from .records import TokenRecord
 from .session_bill import Bill
-from .session_requests import KEPT, Change
+from .session_requests import KEPT, Change, Order
 from .settings import Settings
 from .world import World
 
@@ -48,26 +46,6 @@ MAX_REMEMBERED: Final = 1_000
 SETTLE_S: Final = 1.0
 """Media does not hurry with an accelerated clock, and so a limit on its silence is never less
 than this many real seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a client asked for when it opened a session.
-
-    Attributes
-    ----------
-    token : TokenRecord or None
-        The client token that it came with.
-    speed : str
-        "fast" for the dearer tier.
-    """
-
-    model: ModelSpec
-    dialect: Dialect
-    change: Change = field(default_factory=Change)
-    token: TokenRecord | None = None
-    speed: str = ""
-    resolution: str = ""
 
 
 class Session:
@@ -94,7 +72,7 @@ class Session:
         on_end: Callable[[Session], None],
     ) -> None:
         self.id = f"rs_{secrets.token_hex(12)}"
-        self.order = order
+        self.order = replace(order, change=Change())  # whose picture may be large
         self.log = EventLog()
         self.etag = ""
         self.reason = ""
@@ -109,7 +87,7 @@ class Session:
         self._clock = clock
         self._settings = settings
         self._on_end = on_end
-        self._painter = LivePainter(
+        self._painter: LivePainter | None = LivePainter(
             order.model.name,
             SIZES.get(order.resolution),
             enhance=False,
@@ -154,6 +132,7 @@ class Session:
                 raise Problem(422, "restart-refused", "No ICE restart was asked for.")
             self._offers += 1
             number = self._offers
+            assert self._painter is not None, "it lasts as long as the session"
             peer = LivePeer(
                 painter=self._painter,
                 on_state=partial(self._on_state, number),
@@ -307,7 +286,7 @@ class Session:
             self._bill.show(self.prompt)
         if change.image is not KEPT:
             wanted["image"] = change.image
-        if wanted:
+        if wanted and self._painter is not None:
             shown = asyncio.wrap_future(self._painter.change(**wanted))
             done, _ = await asyncio.wait({shown}, timeout=CHANGE_S)
             if done and (error := shown.exception()) is not None:
@@ -374,13 +353,19 @@ class Session:
         self._on_end(self)
 
     async def close(self) -> None:
-        """Let go of the peer, the painter and what is still under way."""
+        """Let go of the peer, the painter and what is still under way.
+
+        Ended sessions are remembered for a while, and theirs is most of the memory.
+        """
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self.peer is not None:
-            await self.peer.close()
-        self._painter.close()
+        peer, self.peer = self.peer, None
+        painter, self._painter = self._painter, None
+        if peer is not None:
+            await peer.close()
+        if painter is not None:
+            painter.close()
 
     def _later(self, work: Any) -> None:
         """Do something beside, whose failure is no reason to end the session."""

@@ -13,16 +13,23 @@ import binascii
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..contract.models import ModelSpec, find
-from ..contract.realtime import MAX_IMAGE_CHARS, Candidate, Malformed, parse_candidate
+from ..contract.realtime import (
+    MAX_IMAGE_CHARS,
+    Candidate,
+    Dialect,
+    Malformed,
+    parse_candidate,
+)
 from ..errors import MediaError
 from ..media.image import open_image
 from . import prompts
 from .problems import Problem
+from .records import TokenRecord
 from .world import World
 
 if TYPE_CHECKING:
@@ -63,6 +70,26 @@ class Change:
     prompt: str | Literal[Kept.KEPT] = KEPT
     image: Image.Image | Literal[Kept.KEPT] | None = KEPT
     enhance: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a client asked for when it opened a session.
+
+    Attributes
+    ----------
+    token : TokenRecord or None
+        The client token that it came with.
+    speed : str
+        "fast" for the dearer tier.
+    """
+
+    model: ModelSpec
+    dialect: Dialect
+    change: Change = field(default_factory=Change)
+    token: TokenRecord | None = None
+    speed: str = ""
+    resolution: str = ""
 
 
 def parse_object(body: bytes | str) -> dict[str, Any]:

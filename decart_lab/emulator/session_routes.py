@@ -27,9 +27,10 @@ from .door import reset
 from .event_log import LAST_WORD, last_event_id
 from .problems import PREFIX, Problem, in_problems
 from .services import Services, services
-from .session import Order, Session
+from .session import Session
 from .session_requests import (
     MAX_BODY,
+    Order,
     candidates_of,
     change_of,
     model_of,

@@ -23,7 +23,8 @@ from .auth import Caller
 from .door import Door
 from .faults import Faults
 from .problems import Problem
-from .session import LOOK_S, Order, Session
+from .session import LOOK_S, Session
+from .session_requests import Order
 from .session_trouble import Trouble
 from .settings import Settings
 from .world import World

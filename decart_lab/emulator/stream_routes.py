@@ -21,11 +21,10 @@ from ..media.rtc.sdp import InvalidSDP
 from .answers import Refusal
 from .auth import Caller
 from .event_log import ENDED
-from .gate import MARK
 from .problems import Problem
 from .services import Services, services
-from .session import Order, Session
-from .session_requests import candidate_of, change_of, model_of, parse_object, sdp_text
+from .session import Session
+from .session_requests import Order, candidate_of, change_of, model_of, parse_object, sdp_text
 from .session_routes import admit_model, admit_origin
 from .sessions import negotiated
 
@@ -36,7 +35,6 @@ LIVEKIT: Final = (
     "LiveKit rooms are not served by the emulator; the last SDKs without them are PyPI decart "
     "0.0.40 and npm @decartai/sdk 0.0.68."
 )
-_MARKED: Final = [(MARK.encode(), b"1")]
 FORWARDED: Final = ("generation_started", "generation_tick", ENDED, "queue_position", "status")
 
 
@@ -50,7 +48,7 @@ class _Goodbye(Exception):  # noqa: N818 - the end of a conversation, not a fail
 
 async def stream(socket: WebSocket) -> None:
     """Hold one session."""
-    await socket.accept(headers=_MARKED)
+    await socket.accept()
     async with _polite(socket):
         parts, caller = _caller(socket)
         query = socket.query_params
@@ -74,7 +72,7 @@ async def stream(socket: WebSocket) -> None:
 
 async def subscribe(socket: WebSocket) -> None:
     """Let a viewer watch a session; it has no say in it."""
-    await socket.accept(headers=_MARKED)
+    await socket.accept()
     async with _polite(socket):
         parts, _ = _caller(socket)
         session = parts.sessions.all.get(socket.path_params["session"])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
+import weakref
 
 import pytest
 
@@ -168,8 +171,6 @@ async def test_many_at_once_are_never_more_than_the_quota(offer):
 
 
 async def test_fifty_sessions_leave_nothing_running(offer):
-    import threading
-
     with emulator(session_limit=None) as emu:
         async with browsing(emu.url) as http:
             await http.delete((await create(http, offer)).path)
@@ -179,3 +180,21 @@ async def test_fifty_sessions_leave_nothing_running(offer):
                 assert (await http.delete(live.path)).status_code == 200
             assert all(session.log.closed for session in emu.sessions.values())
             await until(lambda: threading.active_count() <= before + 2)
+
+
+async def test_an_ended_session_keeps_neither_its_peer_nor_its_painter():
+    with emulator() as emu:
+        async with browsing(emu.url) as http:
+            async with calling() as call:
+                live = await connect(http, call)
+                await until(lambda: len(call.frames) > 3)
+                session = emu.sessions[live.id]
+                held = [weakref.ref(session.peer), weakref.ref(session._painter)]
+                await http.delete(live.path)
+
+            def let_go() -> bool:
+                gc.collect()
+                return all(ref() is None for ref in held)
+
+            await until(let_go)
+            assert emu.sessions[live.id] is session
