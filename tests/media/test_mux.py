@@ -142,7 +142,7 @@ def test_a_write_that_is_broken_off_anywhere_leaves_a_file_that_plays(tmp_path, 
     dice = random.Random(4)
     cut = tmp_path / f"cut{SUFFIXES[codec]}"
     before = 0
-    assert len(done) >= 6
+    assert len(done) >= 3
     # The first is written under another name, and given this one when it is whole.
     for stop in range(1, len(done)):
         broken, where = done[stop]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -99,6 +100,13 @@ def test_sound_and_pictures_are_in_step_though_their_stamps_are_not(tmp_path):
     audio = later(sound(3.0), stamps=77, arrival_s=0.01)
     made = record(tmp_path / "take.mp4", ("video", video), ("audio", audio))
     # The first picture is at 0; it arrived a hundredth after sound of the same moment.
+    assert np.allclose(beeps(made.path), [0.0, 1.0, 2.0], atol=0.03)
+
+
+def test_a_slow_beginning_of_the_pictures_does_not_shift_the_sound(tmp_path):
+    """The first pictures come in a burst, 160 ms late; the sound is on time from the start."""
+    video = tuple(replace(f, arrived_s=max(f.arrived_s, 0.16)) for f in pictures(count=75))
+    made = record(tmp_path / "take.mp4", ("video", video), ("audio", sound(3.0)))
     assert np.allclose(beeps(made.path), [0.0, 1.0, 2.0], atol=0.03)
 
 
@@ -291,3 +299,26 @@ def test_a_killed_recording_plays_and_lacks_a_second_at_most(tmp_path, codec):
     found = [number for number, _ in numbers(path)]
     assert found == [n % 250 for n in range(len(found))]
     assert len(fed) - len(found) <= 25
+
+
+async def test_a_live_session_is_recorded_with_its_sound_and_what_was_sent(connect, tmp_path):
+    """End to end through the emulator: the file holds both pictures, the tone and the prompts."""
+    session = await connect("synthetic", measure=True)
+    recorder = session.record(tmp_path / "live.mp4", input=True)
+    await asyncio.sleep(1.5)
+    await session.set_prompt("clay")
+    await asyncio.sleep(1.5)
+    made = await session.stop_recording()
+    assert recorder.path == made.path
+    assert made.audio
+    assert made.input
+    assert made.frames > 40
+    assert made.seconds == pytest.approx(3.0, abs=0.7)
+    received = [(n, t) for n, t in numbers(made.path, 0) if n is not None]
+    sent = {n: t for n, t in numbers(made.path, 1) if n is not None}
+    late = [t - sent[n] for n, t in received if n in sent]
+    assert len(late) > 30
+    assert 0 < float(np.median(late)) < 0.5  # what is received was sent a moment before
+    [vtt] = made.subtitles
+    assert "ink drawing" in vtt.read_text()
+    assert "clay" in vtt.read_text()
