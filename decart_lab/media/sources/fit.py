@@ -12,7 +12,13 @@ from typing import Final
 import av
 from av.filter import Graph
 
-_NAMES: Final = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020ncl", 4: "fcc"}
+_NAMES: Final = {
+    1: "bt709",
+    4: "fcc",
+    5: "bt601",
+    6: "bt601",
+    9: "bt2020",
+}  # 5 and 6 are one matrix
 _FULL: Final = 2
 
 
@@ -102,4 +108,4 @@ def inside(given: tuple[int, int], room: tuple[int, int]) -> tuple[int, int]:
 
 
 def _usual(height: int) -> str:
-    return "bt709" if height >= 720 else "smpte170m"
+    return "bt709" if height >= 720 else "bt601"
