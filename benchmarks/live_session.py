@@ -31,9 +31,10 @@ CONNECTIONS = 15
 
 
 @contextlib.contextmanager
-def emulator() -> Iterator[str]:
+def emulator(*options: str) -> Iterator[str]:
     """Serve the emulator in a process of its own; yield its address."""
     command = [sys.executable, "-m", "decart_lab", "emulator", "--port", "0", "--parent-pipe"]
+    command += options
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         for line in run.stdout:
@@ -111,7 +112,7 @@ async def minute(client: Any, seconds: float) -> dict[str, Any]:
         called = time.monotonic()
         await session.set_prompt(prompt)
         changes.append(called)
-    await asyncio.sleep(1)
+    await asyncio.sleep(2.5)
     stats, diagnostics = session.stats(), session.diagnostics
     await session.end()
     return {"frames": frames, "changes": changes, "stats": stats, "diagnostics": diagnostics}

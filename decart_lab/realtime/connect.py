@@ -28,6 +28,7 @@ from .setup import Setup
 from .signaling.base import KEEP, Change
 
 if TYPE_CHECKING:
+    from ..media.sources import Source
     from .peer import Peer
     from .uplink import Uplink
 
@@ -110,7 +111,21 @@ async def connect(
     initial = await _initial(service, dialect, initial_state, prompt, image, enhance)
     price_per_s = realtime_cost(spec.canonical, 1.0, speed or "")
     meter = Meter(price_per_s, max_seconds=max_seconds, max_cost=max_cost)
-    opened = await asyncio.to_thread(_open, source, (width, height), rate, mirror, loop)
+
+    def open_source(value: Any) -> Source:
+        from ..media import sources
+
+        # A frame that is encoded already cannot be marked.
+        return sources.open_source(
+            value,
+            size=(width, height),
+            fps=rate,
+            mirror=mirror,
+            loop=loop,
+            passthrough=not measure,
+        )
+
+    opened = None if source is None else await asyncio.to_thread(open_source, source)
     clock = service.clock or RealClock()
 
     def make_uplink(
@@ -120,6 +135,7 @@ async def connect(
         from ..media.rtc.outgoing_audio import AudioOut
         from .uplink import Uplink
 
+        assert opened is not None
         video = VideoOut(fps=rate, bitrate=bitrate or BITRATE) if opened.has_video else None
         audio = AudioOut() if opened.has_audio else None
         made.append(Uplink(video, audio, latency, on_ended))
@@ -166,7 +182,7 @@ async def connect(
             reconnect=_policy(reconnect),
             idle_timeout_s=idle_timeout,
             source=opened,
-            open_source=lambda value: _open(value, (width, height), rate, mirror, loop),
+            open_source=open_source,
             make_uplink=None if opened is None else make_uplink,
             fetch=service.fetch,
             references=dialect == "websocket",
@@ -299,11 +315,3 @@ async def _initial(
         fetch=service.fetch,
         references=dialect == "websocket",
     )
-
-
-def _open(source: Any, size: tuple[int, int], fps: float, mirror: bool, loop: bool) -> Any:
-    if source is None:
-        return None
-    from ..media.sources import open_source
-
-    return open_source(source, size=size, fps=fps, mirror=mirror, loop=loop)
