@@ -149,8 +149,9 @@ async def test_a_cut_stream_can_be_taken_up_and_has_lost_nothing(emu, http):
         emu.faults.add("sse_cut", after_s=0.5, times=1)
         before = []
         with pytest.raises(httpx.TransportError):
-            async for event in live.listen():
-                before.append(event)
+            async with asyncio.timeout(20):
+                async for event in live.listen():
+                    before.append(event)
         after = await live.events(last_id=before[-1][0], until="generation_tick")
         ids = [number for number, *_ in before + after]
         assert ids == list(range(1, len(ids) + 1))
@@ -300,6 +301,21 @@ async def test_a_fault_strikes_so_many_sessions_and_each_once(emu, http, offer):
                 await http.delete(live.path)
     [armed] = emu.faults
     assert armed.struck == 2
+
+
+async def test_a_session_that_goes_on_is_not_struck_again(emu, http):
+    async with calling() as call:
+        live = await connect(http, call)
+        emu.faults.add("sse_cut", after_s=0)
+        await live_for(emu.sessions[live.id], 1)
+        [armed] = emu.faults
+        assert armed.struck == 1
+        await http.delete(live.path)
+
+
+async def live_for(session, seconds: int) -> None:
+    """Wait until a session has been charged for so many seconds."""
+    await until(lambda: session.seconds >= seconds)
 
 
 async def test_it_is_armed_over_http_and_by_a_line_too(emu, http, offer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import threading
 import weakref
 
@@ -110,7 +111,7 @@ async def test_a_model_without_a_price_is_listed_without_one():
         assert [entry.price for entry in emu.ledger] == [None]
 
 
-async def test_the_end_of_the_server_is_told(offer):
+async def test_the_end_of_the_server_is_told(offer, caplog):
     emu = emulator().start()
     async with browsing(emu.url) as http:
         live = await create(http, offer)
@@ -120,6 +121,8 @@ async def test_the_end_of_the_server_is_told(offer):
         told = await reading
     assert told[-2][1:] == ("generation_ended", {"seconds": 0, "reason": "error"})
     assert told[-1] == (0, "", {})
+    # Told in time: uvicorn had no stream left to cancel.
+    assert [row.getMessage() for row in caplog.records if row.levelno >= logging.ERROR] == []
 
 
 async def test_what_it_cost_outlives_the_server(tmp_path):

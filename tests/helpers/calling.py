@@ -139,10 +139,11 @@ class Live:
     ) -> list[tuple[int, str, dict[str, Any]]]:
         """Read events until one of that name, or the end of the stream."""
         found = []
-        async for event in self.listen(last_id=last_id):
-            found.append(event)
-            if event[1] == until:
-                break
+        async with asyncio.timeout(20):
+            async for event in self.listen(last_id=last_id):
+                found.append(event)
+                if event[1] == until:
+                    break
         return found
 
     async def listen(
