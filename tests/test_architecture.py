@@ -82,7 +82,8 @@ CONFINED: dict[str, set[str]] = {
     "anywidget": {"widgets"},
     "sqlite3": {"emulator/world"}
     | {f"sweep/{name}" for name in ("journal", "index", "lease", "budget", "salvage")}
-    | {f"sweep/{name}" for name in ("_schema", "_beginning", "_moves", "_reading", "_writer")},
+    | {f"sweep/{name}" for name in ("_schema", "_beginning", "_holding", "_joining", "_moves")}
+    | {f"sweep/{name}" for name in ("_reading", "_writer")},
     "starlette": {"emulator", "proxy"},
     "uvicorn": {"emulator", "proxy"},
     "pandas": {"sweep/table", "realtime/stats", "compare", "metrics", "display", "lab"},

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from ..contract.states import PointStatus
 from ..errors import StoreError
-from ..sweep.engine import SHARED
 from ..sweep.index import Claim, Index
 from ..sweep.journal import Journal
 from ..sweep.plan import Plan, Point
+from ..sweep.twins import SHARED
 
 PARTS: Final = ("media", "thumb")
 

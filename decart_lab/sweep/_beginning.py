@@ -17,6 +17,7 @@ from typing import Any
 from ..errors import StoreError
 from . import budget as money
 from ._crashpoints import here
+from ._joining import join
 from ._moves import Moves
 from ._schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, points_table, sync_folder
 
@@ -90,7 +91,7 @@ def _write(
             (("meta", json.dumps(meta)), ("columns", json.dumps(moves.columns.axes))),
         )
         money.set_cap(db, budget)
-        moves.join(db, rows)
+        join(db, moves.columns, moves.clock, rows)
         db.execute("COMMIT")
         db.execute(f"PRAGMA application_id={APPLICATION_ID}")
         db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")

@@ -16,7 +16,6 @@ from . import budget, lease
 from ._records import MAX_ID, MAX_TEXT, Attempt, Columns, EventKind, dumps, micros
 from ._writer import Refused
 from .lease import Lease
-from .table import INDEX
 
 UNDER_WAY: Final = ("intent", "acked", "done", "in_doubt", "lost")
 """States of an attempt that has not ended."""
@@ -60,53 +59,6 @@ class Moves:
         self.columns = columns
         self.clock = clock
         self.window = window
-
-    # -- points --------------------------------------------------------------------------------
-
-    def join(self, db: sqlite3.Connection, rows: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Let points join; those that are there already stay as they are. Return the new ids."""
-        known = {name for (name,) in db.execute("SELECT point_id FROM points")}
-        names = list(self.columns)
-        targets = ", ".join(self.columns.sql[name] for name in names)
-        marks = ", ".join("?" * (len(names) + 1))
-        at = micros(self.clock.utc())
-        new: list[str] = []
-
-        def fresh() -> Iterable[tuple[str, dict[str, Any]]]:
-            for row in rows:
-                point_id = str(row[INDEX])
-                if point_id in known:
-                    continue
-                known.add(point_id)
-                new.append(point_id)
-                changes = {"status": PointStatus.PLANNED.value, **row}
-                del changes[INDEX]
-                found = self.columns.encode(changes)
-                yield point_id, {k: v for k, v in found.items() if v is not None}
-
-        insert = f"INSERT INTO points (point_id, {targets}) VALUES ({marks})"  # noqa: S608 (our names)
-        event = "INSERT INTO events (at, kind, point_id, changes) VALUES (?, 'planned', ?, ?)"
-        # In turns of a thousand: the two tables grow side by side and memory stays small.
-        batch: list[tuple[str, dict[str, Any]]] = []
-        for item in fresh():
-            batch.append(item)
-            if len(batch) == 1_000:
-                self._join_batch(db, insert, event, names, at, batch)
-                batch = []
-        self._join_batch(db, insert, event, names, at, batch)
-        return new
-
-    @staticmethod
-    def _join_batch(
-        db: sqlite3.Connection,
-        insert: str,
-        event: str,
-        names: list[str],
-        at: int,
-        batch: list[tuple[str, dict[str, Any]]],
-    ) -> None:
-        db.executemany(insert, ([i, *map(found.get, names)] for i, found in batch))
-        db.executemany(event, ((at, i, dumps(found)) for i, found in batch))
 
     def record(
         self, db: sqlite3.Connection, held: Lease, kind: EventKind, point_id: str, **changes: Any

@@ -1,12 +1,13 @@
 """The one thread that writes a journal, so that no sync of the disk ever blocks a loop.
 
 What waits together is committed together: each piece of work is checked in its order and may be
-refused alone, and one sync makes all of them last. Cheap work waits a little for company.
+refused alone, and one sync makes all of them last. What moves no money waits a little for company.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
 import threading
 import time
@@ -22,6 +23,11 @@ from ._schema import connect, full_sync
 
 BATCH: Final = 50
 BATCH_S: Final = 0.2
+"""What nobody waits for may wait so long for company."""
+
+SOON_S: Final = 0.03
+"""What somebody waits for, and no request, may wait so long."""
+
 AT_ONCE: Final = 256
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -45,7 +51,7 @@ class Job:
     places : tuple of str
         Names of the crash points around it.
     durable : bool
-        Whether its commit must survive a power cut, and so cannot wait.
+        Whether its commit must survive a power cut.
     """
 
     work: Work
@@ -70,18 +76,32 @@ class Writer:
         self._db = connect(path, write=True)
         (mode,) = self._db.execute("PRAGMA journal_mode").fetchone()
         self._full = full_sync(mode.upper())
+        self._sync = ""
         self._every_s = every_s
         self._regular: Work | None = None
         self._due = 0.0
         self._jobs: list[Job] = []
-        self._first = 0.0
+        self._hurry_at = math.inf
         self._closed = False
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._loop, name="decart-lab-journal", daemon=True)
         self._thread.start()
 
-    def put(self, work: Work, *places: str, durable: bool = True) -> Future[Any]:
+    def put(
+        self, work: Work, *places: str, durable: bool = True, within_s: float = 0.0
+    ) -> Future[Any]:
         """Have work done in a transaction; the future is done when it is committed.
+
+        Parameters
+        ----------
+        work : callable
+            Gets the connection.
+        *places : str
+            Names of the crash points around it.
+        durable : bool, default True
+            Whether it must survive a power cut once the future is done.
+        within_s : float, default 0
+            So long it may wait for company; it goes with whatever is committed before.
 
         Raises
         ------
@@ -96,10 +116,11 @@ class Writer:
                     "The journal of the run is closed in this kernel.",
                     hint="Open the run again with decart_lab.open_run.",
                 )
-            if not self._jobs:
-                self._first = time.monotonic()
             self._jobs.append(job)
-            self._wake.notify()
+            due = time.monotonic() + within_s
+            if due < self._hurry_at or len(self._jobs) == BATCH:
+                self._hurry_at = min(due, self._hurry_at)
+                self._wake.notify()
         return job.future
 
     def regularly(self, work: Work | None) -> None:
@@ -133,19 +154,17 @@ class Writer:
                 if self._regular is not None and now >= self._due:
                     self._due = now + self._every_s
                     return [Job(self._regular, (), durable=False), *self._next()]
-                hurried = self._closed or any(job.durable for job in self._jobs)
-                if self._jobs and (
-                    hurried or len(self._jobs) >= BATCH or now >= self._first + BATCH_S
-                ):
+                enough = self._closed or len(self._jobs) >= BATCH or now >= self._hurry_at
+                if self._jobs and enough:
                     return self._next()
                 if self._closed:
                     return []
-                times = [self._first + BATCH_S] if self._jobs else []
-                times += [self._due] if self._regular is not None else []
-                self._wake.wait(max(0.0, min(times) - now) if times else None)
+                then = min(self._hurry_at, self._due if self._regular is not None else math.inf)
+                self._wake.wait(max(0.0, then - now) if then < math.inf else None)
 
     def _next(self) -> list[Job]:
         jobs, self._jobs = self._jobs[:AT_ONCE], self._jobs[AT_ONCE:]
+        self._hurry_at = 0.0 if self._jobs else math.inf
         return jobs
 
     def _commit(self, jobs: list[Job]) -> None:
@@ -154,7 +173,10 @@ class Writer:
         outcomes: list[Any] = []
         db = self._db
         try:
-            db.execute(f"PRAGMA synchronous={self._full if durable else 'NORMAL'}")
+            sync = self._full if durable else "NORMAL"
+            if sync != self._sync:
+                db.execute(f"PRAGMA synchronous={sync}")
+                self._sync = sync
             db.execute("BEGIN IMMEDIATE")
             outcomes.extend(map(self._do, jobs))
             db.execute("COMMIT")

@@ -12,19 +12,22 @@ logarithmic grid, from the last poll backwards.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import mul
 from statistics import pstdev
-from typing import Final
+from typing import Final, NamedTuple
 
-PRICE: Final = 0.0135
-"""What a poll may cost, as a share of the mean duration: some six polls a job, seen 8 % late."""
+PRICE: Final = 0.0115
+"""What a poll may cost, as a share of the mean duration: some six polls a job, seen 7 % late."""
 
 ENOUGH: Final = 4
 """So many durations are history; with fewer, polls only follow the time that has passed."""
 
-REMEMBERED: Final = 64
+REMEMBERED: Final = 128
+"""So many durations of each kind of job are kept."""
+
 IGNORANT_FIRST_S: Final = 0.4
 IGNORANT_GROWTH: Final = 1.5
 HOPE: Final = 1.5
@@ -34,6 +37,9 @@ TAIL_GROWTH: Final = 1.2
 """Beyond all that is remembered, a poll is late by at most this share of the time so far."""
 
 FEWEST: Final = 1.25
+SPENT: Final = 1.5
+"""So many times its share may a job be asked after: some jobs are on their way in or out."""
+
 _CELLS: Final = 72
 _DEAREST: Final = 3.0
 _STEP: Final = 1.4
@@ -93,19 +99,38 @@ def best_schedule(
     >>> 1.0 < plan.times[0] < 2.0 and plan.polls < 6 and plan.lag_s < 0.3
     True
     """
-    logs = [math.log(max(sample, 1e-3)) for sample in samples]
-    shares = weights or [1 / len(logs)] * len(logs)
-    width = max(0.08, 1.06 * pstdev(logs) * len(logs) ** -0.2)
-    cost = price * sum(w * sample for w, sample in zip(shares, samples, strict=True))
-    first, last = min(logs) - 2 * width, max(logs) + 2 * width
-    grid = [first + (last - first) * cell / (_CELLS - 1) for cell in range(_CELLS)]
-    times = [math.exp(at) for at in grid]
-    ended = [_share_ended(at, logs, shares, width) for at in grid]
-    moment = [0.0]  # of the durations up to a cell: the integral of t f(t)
-    for cell in range(1, _CELLS):
-        middle = (times[cell] + times[cell - 1]) / 2
-        moment.append(moment[-1] + (ended[cell] - ended[cell - 1]) * middle)
-    value, following = _cheapest(times, ended, moment, cost)
+    return _plan(_Curve.of(samples, weights), price)
+
+
+class _Curve(NamedTuple):
+    """How durations are distributed, on a grid of ages: all that does not depend on the price."""
+
+    times: list[float]
+    ended: list[float]
+    moment: list[float]
+    mean_s: float
+
+    @classmethod
+    def of(cls, samples: Sequence[float], weights: Sequence[float] | None = None) -> _Curve:
+        logs = [math.log(max(sample, 1e-3)) for sample in samples]
+        shares = weights or [1 / len(logs)] * len(logs)
+        width = max(0.08, 1.06 * pstdev(logs) * len(logs) ** -0.2)
+        mean = sum(w * sample for w, sample in zip(shares, samples, strict=True))
+        first, last = min(logs) - 2 * width, max(logs) + 2 * width
+        grid = [first + (last - first) * cell / (_CELLS - 1) for cell in range(_CELLS)]
+        times = [math.exp(at) for at in grid]
+        ended = [_share_ended(at, logs, shares, width) for at in grid]
+        moment = [0.0]  # of the durations up to a cell: the integral of t f(t)
+        for cell in range(1, _CELLS):
+            middle = (times[cell] + times[cell - 1]) / 2
+            moment.append(moment[-1] + (ended[cell] - ended[cell - 1]) * middle)
+        return cls(times, ended, moment, mean)
+
+
+def _plan(curve: _Curve, price: float) -> Schedule:
+    cost = price * curve.mean_s
+    times, ended = curve.times, curve.ended
+    value, following = _cheapest(times, ended, curve.moment, cost)
     chosen, polls, cell = [], 1.0, following[0]
     while True:
         chosen.append(times[cell])
@@ -118,7 +143,8 @@ def best_schedule(
 
 def _share_ended(at: float, logs: Sequence[float], shares: Sequence[float], width: float) -> float:
     scale = 1 / (width * math.sqrt(2))
-    return sum(0.5 * w * math.erfc((one - at) * scale) for one, w in zip(logs, shares, strict=True))
+    far = [math.erfc((one - at) * scale) for one in logs]
+    return 0.5 * math.fsum(map(mul, far, shares))
 
 
 def weighed(ended: Iterable[float], ages: Iterable[float]) -> tuple[list[float], list[float]]:
@@ -207,12 +233,12 @@ class Durations:
     """
 
     def __init__(self) -> None:
-        self._kinds: dict[object, Kind] = {}
+        self._kinds: defaultdict[object, Kind] = defaultdict(Kind)
         self._number = 0
 
     def learn(self, kind: object, *seconds: float) -> None:
         """Remember how long jobs of a kind took."""
-        known = self._kinds.setdefault(kind, Kind())
+        known = self._kinds[kind]
         good = [value for value in seconds if value > 0 and math.isfinite(value)]
         known.samples.extend(good)
         known.seen += len(good)
@@ -230,7 +256,7 @@ class Durations:
 
     def still(self, kind: object, number: int, age_s: float) -> None:
         """Take that a job was seen to be unfinished at an age."""
-        self._kinds.setdefault(kind, Kind()).running[number] = age_s
+        self._kinds[kind].running[number] = age_s
 
     def end(self, kind: object, number: int) -> None:
         """Take that a job is not asked after any more."""
@@ -245,11 +271,11 @@ class Durations:
             How often one job may be asked after, as its share of what the kernel may ask. Where
             that is less than would be best, polls are dearer, and fewer.
         """
-        known = self._kinds.setdefault(kind, Kind())
+        known = self._kinds[kind]
         mean = known.mean_s
         if mean is None:
             return known.schedule
-        allowed = max(FEWEST, 1.2 * mean * calls_per_s)
+        allowed = max(FEWEST, SPENT * mean * calls_per_s)
         # made anew when a quarter more is known, or when the share has changed by a quarter
         fresh = known.made_at * 1.25 >= known.seen and known.made_at > 0
         bound = min(allowed, known.made_for) < known.schedule.polls * 1.1
@@ -262,9 +288,10 @@ class Durations:
         samples, weights = weighed(known.samples, ages)
         # last time's price is about right: one step cheaper, then as dear as it has to be
         price = max(PRICE, known.price / _STEP)
-        plan = best_schedule(samples, price, weights)
+        curve = _Curve.of(samples, weights)
+        plan = _plan(curve, price)
         while plan.polls > allowed and price < _DEAREST:
             price *= _STEP
-            plan = best_schedule(samples, price, weights)
+            plan = _plan(curve, price)
         known.price, known.schedule = price, plan
         return plan

@@ -9,26 +9,28 @@ that :meth:`Runner.run` may be called again, in this kernel or another, and goes
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import heapq
 import itertools
 import random
 from collections import defaultdict, deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .._clock import Clock, RealClock
 from ..contract.states import PointStatus
 from ..errors import BudgetError, DecartSDKError, LeaseError, StoreError
 from .buying import Buying
-from .durations import REMEMBERED, Durations
+from .collecting import Collecting
+from .durations import Durations
+from .habits import Habits
 from .journal import Attempt, Journal, Lease
-from .limits import Adaptive, Gate
+from .limits import Pace
 from .plan import Point
 from .purchase import Purchase
 from .settings import CONCURRENCY, MAX_CONCURRENCY, ImageRoute, Settings, check_limits
 from .store import Store
 from .turns import shared_turns
+from .twins import Twins
 from .verdict import Fate, Refusals, error_columns
 
 if TYPE_CHECKING:
@@ -38,23 +40,10 @@ if TYPE_CHECKING:
 __all__ = ["CONCURRENCY", "MAX_CONCURRENCY", "ImageRoute", "Runner", "Settings", "check_limits"]
 
 Stop = Literal["drain", "detach"]
-BACK_OFF_S: Final = (0.5, 8.0)
-"""The n-th wait is drawn between 0 and the first doubled n - 1 times, at most the second."""
-
-SHARED: Final = (
-    *("simulated", "job_id", "media", "media_sha256", "media_bytes", "mime", "width", "height"),
-    *("fps", "frames", "duration_s", "codec", "thumb", "submitted_at", "completed_at"),
-)
-"""Columns a twin takes over from the point whose request it repeats."""
-
 _UNDER_WAY: Final = (PointStatus.PENDING, PointStatus.PROCESSING)
 _WITHOUT_RESULT: Final = frozenset(
     {PointStatus.IN_DOUBT, PointStatus.FAILED, PointStatus.REJECTED, PointStatus.LOST}
     | {PointStatus.CANCELLED, PointStatus.SKIPPED_BUDGET}
-)
-_ENDED: Final = (
-    *(PointStatus.COMPLETED, PointStatus.FAILED, PointStatus.REJECTED),
-    *(PointStatus.LOST, PointStatus.CANCELLED),
 )
 
 
@@ -107,30 +96,25 @@ class Runner:
         self._store = store
         self._settings = settings or Settings()
         self._clock: Clock = clock or RealClock()
-        self._dice = dice or random.Random()  # noqa: S311 (spreads retries; guards nothing)
-        self._index = index
-        self._durations = durations or Durations()
-        self._lasted: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
+        self._habits = Habits(durations or Durations(), index)
         self._points: dict[str, Point] = {}
         self._again: set[str] = set()
-        self._twins: defaultdict[str, list[Point]] = defaultdict(list)
+        self._twins = Twins(journal)
         self.add(points)
         self._waiting: dict[str, deque[Point]] = {"direct": deque(), "job": deque()}
         self._later: list[tuple[float, int, Point]] = []
         self._order = itertools.count()
-        self._tries: defaultdict[str, int] = defaultdict(int)
         self._on_their_way: defaultdict[str, int] = defaultdict(int)
         self._in_flight: set[str] = set()
         self._in_window: dict[str, str] = {}
         self._bytes = 0
-        self._jobs = Adaptive(self._settings.concurrency)
-        self._gate = Gate()
+        self._pace = Pace(self._settings.concurrency, dice or random.Random())  # noqa: S311 (spreads retries; guards nothing)
         self.refusals = Refusals(self._settings.refusals)
         self._tasks: dict[asyncio.Task[None], bool] = {}
         self._wake = asyncio.Event()
         self._stopped: Stop | None = None
         self._broken: Exception | None = None
-        self._running = self._recalled = False
+        self._running = False
 
     def add(self, points: Iterable[Point]) -> None:
         """Let further points be bought by the next :meth:`run`; the journal must have them."""
@@ -138,7 +122,7 @@ class Runner:
             if point.problem:
                 continue
             if point.twin_of is not None:
-                self._twins[point.twin_of].append(point)
+                self._twins.add(point)
             else:
                 self._points[point.point_id] = point
 
@@ -162,9 +146,7 @@ class Runner:
         self._running, self._stopped, self._broken = True, None, None
         try:
             buying = self._buying()
-            if not self._recalled:
-                self._recalled = True
-                await self._about_the_past(self._recall)
+            await asyncio.to_thread(self._habits.recall)
             self._load(buying)
             while True:
                 self._wake.clear()
@@ -176,7 +158,7 @@ class Runner:
                     await self._let_go()
                     break
             await asyncio.to_thread(self._store.finish_thumbs)
-            await self._about_the_past(self._remember)
+            await asyncio.to_thread(self._habits.remember)
             await asyncio.to_thread(self._journal.flush)
         finally:
             self._running = False
@@ -210,24 +192,20 @@ class Runner:
     @property
     def limits(self) -> tuple[int, float]:
         """How many jobs may be in flight, and for how many seconds nothing may be sent."""
-        return self._jobs.allowed, self._gate.wait_s(self._clock.now())
+        return self._pace.jobs.allowed, self._pace.gate.wait_s(self._clock.now())
 
     # -- beginning -----------------------------------------------------------------------------
 
     def _buying(self) -> Buying:
-        return Buying(
-            self._client,
-            self._journal,
-            self._lease,
-            self._store,
-            self,
+        parts = (self._client, self._journal, self._lease, self._store, self)
+        collecting = Collecting(
+            *parts,
             settings=self._settings,
             clock=self._clock,
-            dice=self._dice,
             turns=shared_turns(self._clock),
-            durations=self._durations,
-            learned=self._learned,
+            habits=self._habits,
         )
+        return Buying(*parts, collecting, settings=self._settings, clock=self._clock)
 
     def _load(self, buying: Buying) -> None:
         """Look up where every point stands, and take up what was begun."""
@@ -246,9 +224,7 @@ class Runner:
                 self._in_flight.add(point_id)
                 self._spawn(self._collect(buying, point, attempts[point_id]), calm=True)
         self._again.clear()
-        for original in self._twins:
-            if original in standing:
-                self._share(original, standing[original], standing)
+        self._twins.share_all(standing)
 
     def _route(self, point: Point) -> str:
         direct = self._settings.image_route == "direct"
@@ -256,14 +232,14 @@ class Runner:
         return "direct" if direct and point.spec.kind == "image" else "job"
 
     async def _collect(self, buying: Buying, point: Point, attempt: Attempt) -> None:
-        purchase = buying.resumed(point, attempt)
+        purchase = buying.collecting.resumed(point, attempt)
         if attempt.state == "done":
             self.finished(purchase)
         try:
-            await buying.take_up(purchase, attempt)
+            await buying.collecting.take_up(purchase, attempt)
         finally:
             self._in_flight.discard(point.point_id)
-            self._share_end(point.point_id)
+            self._twins.share(point.point_id)
 
     # -- what may begin ------------------------------------------------------------------------
 
@@ -275,7 +251,7 @@ class Runner:
             self._waiting[self._route(point)].appendleft(point)
         if self._closed():
             return None
-        wait = self._gate.wait_s(now)
+        wait = self._pace.gate.wait_s(now)
         if wait > 0:
             return wait if self._left() else None
         for route, line in self._waiting.items():
@@ -297,11 +273,11 @@ class Runner:
 
     def _may_begin(self, route: str, point: Point) -> bool:
         on_their_way = self._on_their_way[route]
-        if self._gate.alone:
+        if self._pace.gate.alone:
             return not self._in_window
         return (
             on_their_way < self._settings.window
-            and len(self._in_flight) < self._jobs.allowed
+            and len(self._in_flight) < self._pace.jobs.allowed
             and len(self._tasks) < self._settings.concurrency + 4 * self._settings.downloads
             and (
                 not self._bytes or self._bytes + _upload_bytes(point) <= self._settings.upload_bytes
@@ -321,15 +297,14 @@ class Runner:
         finally:
             self._answered(point)
             self._in_flight.discard(point.point_id)
-            self._share_end(point.point_id)
+            self._twins.share(point.point_id)
 
-    # -- what the steps tell (see buying.Watcher) ------------------------------------------------
+    # -- what the steps tell (see watcher.Watcher) -----------------------------------------------
 
     def accepted(self, purchase: Purchase) -> None:
         """Take that the service has answered: the request's fate is known."""
         self.refusals.taken()
-        self._gate.reached()
-        self._jobs.well(self._clock.now())
+        self._pace.taken(self._clock.now())
         self._answered(purchase.point)
 
     def overdue(self, purchase: Purchase) -> None:
@@ -345,23 +320,11 @@ class Runner:
     def again(self, purchase: Purchase, what: Fate, error: DecartSDKError) -> float | None:
         """Return after how long it may be sent again; None when it was tried enough."""
         point_id, now = purchase.point.point_id, self._clock.now()
-        self._tries[point_id] += 1
-        tries = self._tries[point_id]
-        first, most = BACK_OFF_S
-        jitter = self._dice.uniform(0.0, min(most, first * 2.0 ** min(tries - 1, 10)))
         if what is Fate.REFUSED:
-            if error.status == 429:
-                self._jobs.too_many(now)
-            else:
-                self._jobs.trouble(now)
-            asked = error.retry_after_s
-            wait = jitter + 0.5 if asked is None else asked
-            self._gate.refused(now, wait, self._dice.random())
-            jitter = 0.0
+            tries, wait_s = self._pace.refused(point_id, now, error.status, error.retry_after_s)
         else:
-            self._jobs.trouble(now)
-            self._gate.unreached(now, self._dice.random())
-        return jitter if tries < self._settings.tries else None
+            tries, wait_s = self._pace.unreached(point_id, now)
+        return wait_s if tries < self._settings.tries else None
 
     def put_back(self, purchase: Purchase, wait_s: float) -> None:
         """Take that it is planned again, to be sent after so many seconds."""
@@ -377,7 +340,7 @@ class Runner:
         """Take a passing failure of a question."""
         if isinstance(error, DecartSDKError) and error.status == 429:
             shared_turns(self._clock).refused()
-        self._jobs.trouble(self._clock.now())
+        self._pace.jobs.trouble(self._clock.now())
 
     def _answered(self, point: Point) -> None:
         route = self._in_window.pop(point.point_id, None)
@@ -385,27 +348,6 @@ class Runner:
             self._on_their_way[route] -= 1
             self._bytes -= _upload_bytes(point)
             self._wake.set()
-
-    def _learned(self, kind: tuple[str, int], seconds: float) -> None:
-        self._lasted[kind].append(seconds)
-
-    async def _about_the_past(self, what: Callable[[], None]) -> None:
-        # the habit of jobs is worth little, and no run ends because of it
-        with contextlib.suppress(StoreError):
-            await asyncio.to_thread(what)
-
-    def _recall(self) -> None:
-        """Begin with what the runs before have seen; blocking."""
-        if self._index is not None:
-            for kind, seconds in self._index.durations().items():
-                self._durations.learn(kind, *seconds)
-
-    def _remember(self) -> None:
-        """Leave to the runs to come what this one has seen; blocking."""
-        lasted, self._lasted = self._lasted, defaultdict(list)
-        if self._index is not None:
-            for (model, bucket), seconds in lasted.items():
-                self._index.learn(model, bucket, *seconds[-REMEMBERED:])
 
     # -- ending --------------------------------------------------------------------------------
 
@@ -449,31 +391,6 @@ class Runner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    # -- twins ---------------------------------------------------------------------------------
-
-    def _share_end(self, point_id: str) -> None:
-        if point_id in self._twins:
-            self._share(point_id, self._journal.row(point_id)["status"])
-
-    def _share(self, original: str, status: str, standing: Mapping[str, str] | None = None) -> None:
-        """Give the twins of a point that has ended their end."""
-        if status not in _ENDED:
-            return
-        for twin in self._twins[original]:
-            point_id = twin.point_id
-            known = standing[point_id] if standing else self._journal.row(point_id)["status"]
-            if known != PointStatus.PLANNED:
-                continue
-            if status == PointStatus.COMPLETED:
-                row = self._journal.row(original)
-                taken = {name: row.get(name) for name in SHARED}
-                done = {"status": PointStatus.COMPLETED, "cached": True, "cost": 0.0}
-                self._journal.note("stored", point_id, **taken | done)
-            else:
-                why = f"Point {original}, whose request this one repeats, has no result."
-                none = {"status": PointStatus.CANCELLED, "error_message": why}
-                self._journal.note("ended", point_id, **none)
 
 
 def _upload_bytes(point: Point) -> int:

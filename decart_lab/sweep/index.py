@@ -20,14 +20,12 @@ from ..contract.states import OPEN, PointStatus
 from ..errors import StoreError
 from ._moves import UNDER_WAY
 from ._schema import BUSY_TIMEOUT_S, connect, full_sync
+from .durations import REMEMBERED
 from .identity import point_id
 from .journal import JOURNAL_NAME, Journal
 from .table import INDEX
 
 INDEX_NAME: Final = "index.sqlite"
-REMEMBERED: Final = 64
-"""So many durations are kept of each kind of job."""
-
 _VERSION: Final = 1
 _TABLES: Final = f"""
 BEGIN IMMEDIATE;

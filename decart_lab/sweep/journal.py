@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import sqlite3
-import weakref
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -24,25 +23,32 @@ from ..errors import LeaseError, StoreError
 from . import budget as money
 from . import lease as leases
 from ._beginning import begin
+from ._holding import JOURNAL_NAME, Holding
+from ._joining import join
 from ._moves import Moves
-from ._reading import Reading
 from ._records import Attempt, Columns, Event, EventKind, Spent, Tally, joined
-from ._schema import (
-    check,
-)
-from ._writer import Work, Writer
-from .lease import BEAT_S, TAKEOVER_AFTER_S, Lease, Moment, Owner
-from .reserve import Reserve
+from ._schema import check
+from ._writer import SOON_S
+from .lease import Lease, Owner
 from .table import Dtype
 
-__all__ = ["Attempt", "Event", "EventKind", "Journal", "Lease", "Owner", "Spent", "Tally"]
+__all__ = [
+    "JOURNAL_NAME",
+    "Attempt",
+    "Event",
+    "EventKind",
+    "Journal",
+    "Lease",
+    "Owner",
+    "Spent",
+    "Tally",
+]
 
-JOURNAL_NAME: Final = "journal.sqlite"
 WINDOW: Final = 8
 """So many paid requests of a route may be on their way at once, their fate unknown."""
 
 
-class Journal(Reading):
+class Journal(Holding):
     """The record of one run; made by :meth:`create` and :meth:`open`.
 
     Attributes
@@ -58,21 +64,6 @@ class Journal(Reading):
     readonly : bool
         Whether it can only be looked at.
     """
-
-    def __init__(self, folder: Path, *, readonly: bool, clock: Clock, window: int) -> None:
-        super().__init__(folder / JOURNAL_NAME)
-        self.readonly = readonly
-        try:
-            self._writer = None if readonly else Writer(self._path, BEAT_S)
-        except BaseException:
-            self._reader.close()
-            raise
-        self._moves = Moves(self._columns, clock, window)
-        self._reserve = Reserve(folder)
-        self._lease: Lease | None = None
-        self._failed: BaseException | None = None
-        # Closes at the latest with the process, so that nothing that was gathered is lost.
-        self._end = weakref.finalize(self, _close, self._writer, self._reader)
 
     @classmethod
     def create(
@@ -145,74 +136,6 @@ class Journal(Reading):
                 f"The journal {folder / JOURNAL_NAME} cannot be opened: {error}.",
                 hint="Check the permissions of the folder.",
             ) from error
-
-    # -- who may buy ---------------------------------------------------------------------------
-
-    def acquire(
-        self,
-        owner: Owner | None = None,
-        *,
-        takeover_after_s: float = TAKEOVER_AFTER_S,
-        now: Moment | None = None,
-    ) -> Lease | None:
-        """Become the one who buys for the run, and put what an owner before left open in doubt.
-
-        The lease is kept alive by the journal's own thread until :meth:`release`. Blocking.
-
-        Parameters
-        ----------
-        owner : Owner, optional
-            This process by default.
-        takeover_after_s : float, default 30
-            An owner that cannot be shown to be dead loses the run after so long a silence.
-
-        Returns
-        -------
-        Lease or None
-            None when somebody living has it, see :meth:`holder`.
-        """
-        wanted = owner or Owner.here()
-        given: list[Lease] = []
-
-        def work(db: sqlite3.Connection) -> Lease | None:
-            before = leases.holder(db)
-            taken = leases.take(db, wanted, takeover_after_s, now or Moment.now())
-            if taken is not None:
-                given.append(taken)
-            if taken is not None and (before is None or before.token != wanted.token):
-                self._moves.merge(db, taken, self._reserve.kept())
-                self._moves.recover(db)
-            return taken
-
-        def give_back(db: sqlite3.Connection) -> None:
-            for lease in given:
-                leases.release(db, lease)
-
-        try:
-            lease: Lease | None = self._put(work, "lease", "recover").result()
-            if lease is not None:
-                self._reserve.prepare()
-                self._lease = lease
-                self._writing.regularly(lambda db: leases.beat(db, lease, Moment.now()))
-        except BaseException:
-            # Interrupted, perhaps, while the writing thread takes it all the same: nobody would
-            # buy with that lease, and nobody else could take the run.
-            with contextlib.suppress(StoreError):
-                self._put(give_back)
-            raise
-        return lease
-
-    def heartbeat(self, lease: Lease, *, now: Moment | None = None) -> bool:
-        """Say that the owner lives; return whether the run is still its own. Blocking."""
-        found: bool = self._put(lambda db: leases.beat(db, lease, now or Moment.now())).result()
-        return found
-
-    def release(self, lease: Lease) -> None:
-        """Let go of the run. Blocking."""
-        self._writing.regularly(None)
-        self._put(lambda db: leases.release(db, lease), "lease").result()
-        if self._lease == lease:
-            self._lease = None
 
     # -- money ---------------------------------------------------------------------------------
 
@@ -294,23 +217,48 @@ class Journal(Reading):
         await asyncio.shield(asyncio.wrap_future(future))
 
     async def done(
-        self, lease: Lease, attempt: Attempt, facts: Mapping[str, Any] | None = None
+        self,
+        lease: Lease,
+        attempt: Attempt,
+        facts: Mapping[str, Any] | None = None,
+        *,
+        later: bool = False,
     ) -> None:
-        """Write down that the service has finished, which it may have done at once."""
+        """Write down that the service has finished, which it may have done at once.
+
+        Parameters
+        ----------
+        later : bool, default False
+            Return at once, for a job, whose end can be asked for again: what this is refused with
+            raises at the next intent, flush or close. A picture that was answered at once is
+            acknowledged by this, and has to be waited for.
+        """
         found = dict(facts or {})
-        # A picture answered at once is acknowledged by its arrival.
-        places = ("ack", "done") if attempt.route == "direct" else ("done",)
-        await self._do(lambda db: self._moves.done(db, lease, attempt, found), *places)
+
+        def work(db: sqlite3.Connection) -> Any:
+            return self._moves.done(db, lease, attempt, found)
+
+        assert not (later and attempt.route == "direct"), "this is its only acknowledgement"
+        if later:
+            self._gather(work, "done")
+        else:
+            await self._do(work, *(("ack", "done") if attempt.route == "direct" else ("done",)))
 
     async def stored(
         self, lease: Lease, attempt: Attempt, facts: Mapping[str, Any] | None = None
     ) -> None:
         """Write down where the result lies, after its file is synced and has its last name.
 
+        It waits a moment for company: the service has let go of the job by now.
         ``cost`` in the facts is the service's word; by default it is what was reserved.
         """
         found = dict(facts or {})
-        await self._do(lambda db: self._moves.stored(db, lease, attempt, found), "stored")
+        future = self._put(
+            lambda db: self._moves.stored(db, lease, attempt, found),
+            "stored",
+            within_s=SOON_S,
+        )
+        await asyncio.shield(asyncio.wrap_future(future))
 
     async def ended(
         self,
@@ -359,12 +307,7 @@ class Journal(Reading):
         held = self._lease
         if held is None:
             raise leases.lost(self.holder())
-        future = self._put(
-            lambda db: self._moves.record(db, held, kind, point_id, **changes),
-            "batch",
-            durable=False,
-        )
-        future.add_done_callback(self._look)
+        self._gather(lambda db: self._moves.record(db, held, kind, point_id, **changes), "batch")
 
     def extend(
         self, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, Dtype] | None = None
@@ -388,62 +331,11 @@ class Journal(Reading):
                     db.execute(f"ALTER TABLE points ADD COLUMN {found.sql[name]}")
             db.execute("UPDATE meta SET value = ? WHERE key = 'columns'", (json.dumps(wide),))
             self._moves.columns = found
-            return self._moves.join(db, listed)
+            return join(db, found, self._moves.clock, listed)
 
         new: list[str] = self._put(work, "plan").result()
         self._columns = found
         return new
-
-    def flush(self) -> None:
-        """Wait until everything said so far is on the disk."""
-        self._put(lambda _: None).result()
-        self._raise_failure()
-
-    def close(self) -> None:
-        """Write what was gathered, let go of the run and of the file; may be called twice.
-
-        Raises
-        ------
-        Exception
-            What a gathered change was refused with.
-        """
-        if not self._end.alive:
-            return
-        try:
-            if self._lease is not None:
-                self.release(self._lease)
-        finally:
-            self._end()
-        self._raise_failure()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def lease(self) -> Lease | None:
-        """The lease this journal took last, None when it holds none."""
-        return self._lease
-
-    # -- inside --------------------------------------------------------------------------------
-
-    @property
-    def _writing(self) -> Writer:
-        if self._writer is None:
-            raise StoreError(
-                f"The run {self.run_id} is open for looking only.",
-                hint="Open it without readonly to go on buying.",
-            )
-        return self._writer
-
-    def _put(self, work: Work, *places: str, durable: bool = True) -> Future[Any]:
-        return self._writing.put(work, *places, durable=durable)
-
-    async def _do(self, work: Work, *places: str) -> None:
-        # Shielded: what is to be written is written, whoever stops waiting for it.
-        await asyncio.shield(asyncio.wrap_future(self._put(work, *places)))
 
     def _undo(self, lease: Lease, done: Future[Any]) -> None:
         """End an attempt nobody waited for: its request was certainly not sent."""
@@ -454,17 +346,3 @@ class Journal(Reading):
                     lambda db: self._moves.ended(db, lease, attempt, PointStatus.PLANNED, {}),
                     "ended",
                 )
-
-    def _look(self, done: Future[Any]) -> None:
-        self._failed = self._failed or done.exception()
-
-    def _raise_failure(self) -> None:
-        failed, self._failed = self._failed, None
-        if failed is not None:
-            raise failed
-
-
-def _close(writer: Writer | None, reader: sqlite3.Connection) -> None:
-    if writer is not None:
-        writer.close()
-    reader.close()

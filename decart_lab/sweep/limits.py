@@ -6,6 +6,8 @@ engine's.
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +18,10 @@ EPISODE_S: Final = 15.0
 LONGEST_PAUSE_S: Final = 900.0
 BREAKER: Final = 5
 """After so many failures in a row to reach the service, one request tries it alone."""
+
+
+BACK_OFF_S: Final = (0.5, 8.0)
+"""The n-th wait is drawn between 0 and the first doubled n - 1 times, at most the second."""
 
 
 @dataclass(slots=True)
@@ -105,3 +111,59 @@ class Gate:
     def alone(self) -> bool:
         """Whether only one request at a time may try."""
         return self.failures >= BREAKER
+
+
+class Pace:
+    """What the answers to paid requests mean for the next ones: both rules, and the waits.
+
+    Parameters
+    ----------
+    most : int
+        Jobs in flight at the most.
+    dice : random.Random
+        Spreads the waits.
+    """
+
+    def __init__(self, most: int, dice: random.Random) -> None:
+        self.jobs = Adaptive(most)
+        self.gate = Gate()
+        self._dice = dice
+        self._tries: Counter[str] = Counter()
+
+    def taken(self, now: float) -> None:
+        """Take that a request was accepted."""
+        self.gate.reached()
+        self.jobs.well(now)
+
+    def refused(
+        self, point_id: str, now: float, status: int | None, asked_s: float | None
+    ) -> tuple[int, float]:
+        """Take that the service would not take a request; everybody waits for it.
+
+        Returns
+        -------
+        tries : int
+            How often this point was tried.
+        wait_s : float
+            How long it is to wait besides.
+        """
+        tries, jitter = self._tried(point_id)
+        if status == 429:
+            self.jobs.too_many(now)
+        else:
+            self.jobs.trouble(now)
+        self.gate.refused(now, jitter + 0.5 if asked_s is None else asked_s, self._dice.random())
+        return tries, 0.0
+
+    def unreached(self, point_id: str, now: float) -> tuple[int, float]:
+        """Take that a request did not arrive; return as :meth:`refused` does."""
+        tries, jitter = self._tried(point_id)
+        self.jobs.trouble(now)
+        self.gate.unreached(now, self._dice.random())
+        return tries, jitter
+
+    def _tried(self, point_id: str) -> tuple[int, float]:
+        self._tries[point_id] += 1
+        tries = self._tries[point_id]
+        first, most = BACK_OFF_S
+        return tries, self._dice.uniform(0.0, min(most, first * 2.0 ** min(tries - 1, 10)))

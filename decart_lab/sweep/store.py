@@ -73,6 +73,7 @@ class Store:
         self.folder = folder
         self.root = root
         self._kept: dict[str, Path] = {}
+        self._synced: set[Path] = set()
         self._keeping = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
 
@@ -142,7 +143,9 @@ class Store:
             path.replace(target)
             here("rename.after")
             sync_folder(target.parent)
-            sync_folder(target.parent.parent)
+            if target.parent not in self._synced:  # a new folder's own name, once
+                sync_folder(target.parent.parent)
+                self._synced.add(target.parent)
             here("sync.after")
         is_clip = found is not None and found.kind == "video"
         return Stored(target, target.relative_to(self.folder).as_posix(), sha256, size, is_clip)
@@ -153,6 +156,10 @@ class Store:
             if digest_of(path) == sha256:
                 return path
         return None
+
+    def keeps(self, item: PreparedInput) -> bool:
+        """Return whether what is sent is in the run's folder, as far as is known without a look."""
+        return item.sha256 in self._kept
 
     def keep_input(self, item: PreparedInput) -> Path:
         """Copy what is sent into the run's folder, once, so that the folder alone can go on.

@@ -164,7 +164,7 @@ async def test_no_more_points_are_in_flight_than_asked_for(service, tmp_path):
     async with bench(service.url, tmp_path, grid, options={"concurrency": 3}) as it:
         await it.rows()
     assert sum(service.bought.values()) == 24
-    assert service.most_active == 3
+    assert 2 <= service.most_active <= 3
 
 
 async def test_pictures_can_go_as_jobs(service, tmp_path):

@@ -9,8 +9,9 @@ import sys
 import pytest
 
 from decart_lab.errors import StoreError
+from decart_lab.sweep.durations import REMEMBERED
 from decart_lab.sweep.identity import point_id
-from decart_lab.sweep.index import INDEX_NAME, REMEMBERED, Index, rebuild
+from decart_lab.sweep.index import INDEX_NAME, Index, rebuild
 from decart_lab.sweep.journal import JOURNAL_NAME, Journal
 
 from .journals import PRICE, buy, row
@@ -165,11 +166,11 @@ def test_a_newer_index_is_refused_and_left_as_it_is(tmp_path, index):
 
 
 def test_durations_are_remembered_by_kind_and_the_oldest_forgotten(tmp_path, index):
-    index.learn("lucy-2.1", 5, *map(float, range(100)))
+    index.learn("lucy-2.1", 5, *map(float, range(200)))
     index.learn("lucy-2.1", 10, 1.5)
     with Index(tmp_path) as again:
         found = again.durations()
-    assert found["lucy-2.1", 5] == [float(n) for n in range(100 - REMEMBERED, 100)]
+    assert found["lucy-2.1", 5] == [float(n) for n in range(200 - REMEMBERED, 200)]
     assert found["lucy-2.1", 10] == [1.5]
 
 

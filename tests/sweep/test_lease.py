@@ -237,7 +237,7 @@ def test_without_the_run_nothing_is_recorded(folder):
 
 
 async def test_the_journals_own_thread_keeps_the_lease_alive(tmp_path, monkeypatch):
-    monkeypatch.setattr("decart_lab.sweep.journal.BEAT_S", 0.02)
+    monkeypatch.setattr("decart_lab.sweep._holding.BEAT_S", 0.02)
     journal, taken = held(tmp_path / "r", "a")
 
     def beat() -> float:
