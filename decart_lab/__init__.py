@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .lab.session import sessions, stop_all
     from .lab.sweep import Sweep
     from .media.media import Media
+    from .realtime.presets import Preset, delete_preset, list_presets, load_preset, save_preset
     from .sweep.axes import inputs
     from .sweep.template import template
 
@@ -52,6 +53,7 @@ _WHERE: dict[str, str] = {
     "ModelDefinition": ".contract.models",
     "ModelNotFoundError": ".errors",
     "NetworkError": ".errors",
+    "Preset": ".realtime.presets",
     "RateLimitError": ".errors",
     "Run": ".lab.run",
     "Sweep": ".lab.sweep",
@@ -59,12 +61,16 @@ _WHERE: dict[str, str] = {
     "connect": ".lab.connect",
     "create_console_logger": "._log",
     "create_decart_client": ".api.client",
+    "delete_preset": ".realtime.presets",
     "emulator": "",
     "errors": "",
     "inputs": ".sweep.axes",
+    "list_presets": ".realtime.presets",
+    "load_preset": ".realtime.presets",
     "models": ".contract.models",
     "noop_logger": "._log",
     "open_run": ".lab.opening",
+    "save_preset": ".realtime.presets",
     "sessions": ".lab.session",
     "stop_all": ".lab.session",
     "template": ".sweep.template",
@@ -84,6 +90,7 @@ __all__ = [
     "ModelDefinition",
     "ModelNotFoundError",
     "NetworkError",
+    "Preset",
     "RateLimitError",
     "Run",
     "Sweep",
@@ -91,12 +98,16 @@ __all__ = [
     "connect",
     "create_console_logger",
     "create_decart_client",
+    "delete_preset",
     "emulator",
     "errors",
     "inputs",
+    "list_presets",
+    "load_preset",
     "models",
     "noop_logger",
     "open_run",
+    "save_preset",
     "sessions",
     "stop_all",
     "template",

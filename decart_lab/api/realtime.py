@@ -129,11 +129,11 @@ class Realtime:
         loop : bool, default True
             Begin a clip again when it ends.
         on_remote_stream : callable, optional
-            Called once with the session when its first frame arrives.
+            Called once, with a track of received frames: ``await track.recv()`` gives the newest.
         max_seconds, max_cost : float, optional
             Stop the session at so many seconds, or USD.
         idle_timeout : float, optional
-            Stop it after so many seconds in which nobody sends, looks or asks for anything.
+            Stop it after so many seconds without a call, a frame callback or a recording.
         reconnect : bool or Reconnect, default True
             Whether, and how patiently, to connect again; prompt and image are restored.
         measure : bool, default False
@@ -156,7 +156,7 @@ class Realtime:
         from ..realtime.connect import connect
 
         return await connect(
-            self._service(),
+            self.service,
             source,
             model=model,
             initial_state=initial_state,
@@ -180,15 +180,17 @@ class Realtime:
             measure=measure,
         )
 
-    async def subscribe(self, token: str, **options: Any) -> Session:
+    async def subscribe(
+        self, token: str, *, on_remote_stream: Callable[[Any], object] | None = None
+    ) -> Session:
         """Watch a session of the websocket dialect; nothing is sent, and nothing can be changed.
 
         Parameters
         ----------
         token : str
             Its ``subscribe_token``.
-        **options
-            Of :func:`decart_lab.realtime.connect.subscribe`.
+        on_remote_stream : callable, optional
+            As for :meth:`connect`.
 
         Returns
         -------
@@ -206,9 +208,11 @@ class Realtime:
         """
         from ..realtime.connect import subscribe
 
-        return await subscribe(self._service(), token, **options)
+        return await subscribe(self.service, token, on_remote_stream=on_remote_stream)
 
-    def _service(self) -> Service:
+    @property
+    def service(self) -> Service:
+        """What sessions are opened with; for :mod:`decart_lab.realtime.connect`."""
         from ..realtime.connect import Service
 
         return Service(

@@ -31,7 +31,9 @@ from .sweep import Sweep
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..realtime.presets import Preset
     from ..widgets.sweeppanel import SweepPanel
+    from .live import Live
     from .run import Run
     from .session import LiveSession
 
@@ -269,11 +271,12 @@ class Lab:
 
     def session(
         self,
-        model: ModelSpec | str = "lucy-2.1",
+        model: ModelSpec | str | None = None,
         prompt: str | None = None,
         *,
         source: Any = "synthetic",
         image: Any = None,
+        preset: str | Preset | None = None,
         max_seconds: float | None = MAX_SECONDS,
         idle_timeout: float | None = IDLE_TIMEOUT_S,
         **options: Any,
@@ -282,8 +285,8 @@ class Lab:
 
         Parameters
         ----------
-        model : str or ModelSpec, default "lucy-2.1"
-            A realtime model.
+        model : str or ModelSpec, optional
+            A realtime model; "lucy-2.1" by default.
         prompt : str, optional
             What to show; without one, and without an image, the input comes back unchanged.
         source : str, path, array, iterable or track, default "synthetic"
@@ -291,6 +294,8 @@ class Lab:
             "camera", an array of frames, a generator of frames, or a track of aiortc.
         image : path, bytes, picture, array, URL or Media, optional
             The reference image.
+        preset : str or Preset, optional
+            What was saved under a name, or is at hand; what is given beside it comes first.
         max_seconds : float or None, default 600
             Seconds of generation after which the session ends by itself.
         idle_timeout : float or None, default 120
@@ -313,11 +318,69 @@ class Lab:
             No session came about; also of a cause class. Nothing is left behind.
         """
         self._open()
-        from .session import begin
+        from .session import begin, chosen
+
+        limits = {"max_seconds": max_seconds, "idle_timeout": idle_timeout}
+        kept = {} if preset is None else chosen(preset)
+        named = {"model": model, "prompt": prompt, "image": image}
+        named = {name: value for name, value in named.items() if value is not None}
+        given = {"model": VIDEO_MODEL, **kept, **named, **limits, **options}
+        return begin(self._client.realtime, source, given)
+
+    def live(
+        self,
+        model: ModelSpec | str = "lucy-2.1",
+        prompt: str | None = None,
+        *,
+        source: Any = "synthetic",
+        image: Any = None,
+        max_seconds: float | None = MAX_SECONDS,
+        idle_timeout: float | None = IDLE_TIMEOUT_S,
+        name: str = "",
+        detach: bool = False,
+        **options: Any,
+    ) -> Live:
+        """Open a live session with a view of it. This is billed by the second.
+
+        Running the cell again keeps its session when only the prompt, the image or ``enhance``
+        differ, and ends it first otherwise; one line says which.
+
+        Parameters
+        ----------
+        model : str or ModelSpec, default "lucy-2.1"
+            A realtime model.
+        prompt : str, optional
+            What to show; without one, and without an image, the input comes back unchanged.
+        source, image, max_seconds
+            As for :meth:`session`.
+        idle_timeout : float or None, default 120
+            Seconds after which the session ends when nobody looks at it or uses it; before that
+            the view counts down.
+        name : str
+            Tells several sessions of one cell apart.
+        detach : bool, default False
+            Whether the session goes on when the page is left or the widget closed.
+        **options
+            As for :meth:`session`.
+
+        Returns
+        -------
+        Live
+            Show it by making it the last line of the cell.
+
+        Raises
+        ------
+        InvalidInputError
+            Before anything is asked of the service.
+        WebRTCError
+            No session came about; also of a cause class. Nothing is left behind.
+        """
+        self._open()
+        from .live import open_live
 
         limits = {"max_seconds": max_seconds, "idle_timeout": idle_timeout}
         given = {"model": model, "prompt": prompt, "image": image, **limits, **options}
-        return begin(self._client.realtime, source, given)
+        return open_live(self._client.realtime, source, given, name=name, detach=detach)
 
     def view(self, token: str) -> LiveSession:
         """Watch a session that somebody else runs; what it shows cannot be changed from here.

@@ -22,6 +22,8 @@ from .shelf import Shelf
 
 if TYPE_CHECKING:
     from ..api.client import DecartClient
+    from ..contract.realtime import Dialect
+    from ..realtime.policy import Reconnect
     from .session import LiveSession
 
 OnStatus = Callable[[Job], object]
@@ -259,21 +261,69 @@ class LabRealtime:
         """Ask how many realtime sessions the organisation may hold, and holds."""
         return engine().run(self._realtime.quota)
 
-    def connect(self, source: Any = None, **options: Any) -> LiveSession:
-        """Open a live session. This is billed by the second.
+    def connect(
+        self,
+        source: Any = None,
+        *,
+        model: ModelSpec | str,
+        initial_state: Mapping[str, Any] | None = None,
+        prompt: str | None = None,
+        image: Any = None,
+        enhance: bool = True,
+        dialect: Dialect = "http",
+        resolution: str | None = None,
+        size: tuple[int, int] | None = None,
+        fps: float | None = None,
+        speed: str | None = None,
+        preferred_video_codec: Literal["h264", "vp8"] | None = None,
+        bitrate: int | None = None,
+        mirror: bool = False,
+        loop: bool = True,
+        on_remote_stream: Callable[[Any], object] | None = None,
+        max_seconds: float | None = None,
+        max_cost: float | None = None,
+        idle_timeout: float | None = None,
+        reconnect: bool | Reconnect = True,
+        measure: bool = False,
+    ) -> LiveSession:
+        """Open a live session. This is paid for by the second.
 
-        As ``DecartClient.realtime.connect``, so that nothing but an end, or a limit that is given,
-        ends it; ``lab.session`` has limits of its own.
+        As ``DecartClient.realtime.connect``: nothing but its end, or a limit that is given, ends
+        it; ``lab.session`` has limits of its own.
         """
         from .session import begin
 
+        options = {
+            "model": model,
+            "initial_state": initial_state,
+            "prompt": prompt,
+            "image": image,
+            "enhance": enhance,
+            "dialect": dialect,
+            "resolution": resolution,
+            "size": size,
+            "fps": fps,
+            "speed": speed,
+            "preferred_video_codec": preferred_video_codec,
+            "bitrate": bitrate,
+            "mirror": mirror,
+            "loop": loop,
+            "on_remote_stream": on_remote_stream,
+            "max_seconds": max_seconds,
+            "max_cost": max_cost,
+            "idle_timeout": idle_timeout,
+            "reconnect": reconnect,
+            "measure": measure,
+        }
         return begin(self._realtime, source, options)
 
-    def subscribe(self, token: str, **options: Any) -> LiveSession:
-        """Watch a session that somebody else runs, by its ``subscribe_token``."""
+    def subscribe(
+        self, token: str, *, on_remote_stream: Callable[[Any], object] | None = None
+    ) -> LiveSession:
+        """Watch a session that somebody else runs. As ``DecartClient.realtime.subscribe``."""
         from .session import watch
 
-        return watch(self._realtime, token, **options)
+        return watch(self._realtime, token, on_remote_stream=on_remote_stream)
 
     def __repr__(self) -> str:
         return repr(self._realtime)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..errors import DecartSDKError
     from ..media.media import Media
     from ..realtime.frames import Format
+    from ..realtime.presets import Preset
     from ..realtime.recorder import Recorder, Recording
     from ..realtime.session import Session
 
@@ -180,6 +181,10 @@ class LiveSession:
             self._do, self._session.on_frame, callback, every=every, max_fps=max_fps, format=format
         )
 
+    def on_sound(self, callback: Callable[[Any], object]) -> None:
+        """Call back with received sound: ``av.AudioFrame`` of 20 ms, from the decoder's thread."""
+        engine().run(self._do, self._session.on_sound, callback)
+
     def off_frame(self, callback: Callable[[Any], object]) -> None:
         """Call a frame callback no more."""
         engine().run(self._do, self._session.off_frame, callback)
@@ -253,6 +258,13 @@ class LiveSession:
 def begin(realtime: Realtime, source: Any, options: Mapping[str, Any]) -> LiveSession:
     """Open a session on the engine."""
     return LiveSession(engine().run(realtime.connect, source, **options))
+
+
+def chosen(preset: str | Preset) -> dict[str, Any]:
+    """Return a preset's arguments; one that is named is loaded."""
+    from ..realtime.presets import load_preset
+
+    return (load_preset(preset) if isinstance(preset, str) else preset).options()
 
 
 def watch(realtime: Realtime, token: str, **options: Any) -> LiveSession:

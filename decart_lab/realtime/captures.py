@@ -63,11 +63,13 @@ class Captures:
         self._loop = asyncio.get_running_loop()
         self._workers: dict[Callable[..., object], FrameWorker] = {}
         self._tracks: list[RemoteVideo] = []
+        self._listeners: list[Callable[..., object]] = []
 
     @property
     def active(self) -> bool:
         """Whether somebody takes frames."""
-        return self.recorder is not None or bool(self._workers) or bool(self._tracks)
+        takers = (self._workers, self._tracks, self._listeners)
+        return self.recorder is not None or any(takers)
 
     async def close(self) -> None:
         """Finish the recording and call nobody any more."""
@@ -77,6 +79,8 @@ class Captures:
             self._on_problem(error)
         for callback in list(self._workers):
             self.off_frame(callback)
+        for listener in self._listeners:
+            self.hub.remove(listener)
         for track in self._tracks:
             self.hub.remove(track.put)
             track.stop()
@@ -113,6 +117,18 @@ class Captures:
         )
         self._workers[callback] = worker
         self.hub.add_pixels(worker.put)
+
+    def on_sound(self, callback: Callable[[av.AudioFrame], object]) -> None:
+        """Call back with received sound, from the decoder's thread: return at once.
+
+        Parameters
+        ----------
+        callback : callable
+            Called with an ``av.AudioFrame`` of 20 ms, 48,000 samples a second; ``to_ndarray()``
+            makes it an array.
+        """
+        self._listeners.append(callback)
+        self.hub.add_sound(callback)
 
     def on_remote_stream(self, handler: Callable[[Any], object]) -> None:
         """Hand a track of received frames to a handler, at once; the official SDK's way.

@@ -20,7 +20,7 @@ from ..contract.realtime import DIALECTS, Dialect, IceServer
 from ..errors import InvalidAPIKeyError, InvalidInputError
 from .changes import Fetch, make_change
 from .latency import Latency
-from .link import Link, Signal
+from .link import Link, MakePeer, Signal
 from .meter import Meter
 from .policy import NEVER, Reconnect
 from .session import Session
@@ -69,7 +69,12 @@ class Service:
     run_handler: Callable[..., object] = lambda handler, *data: handler(*data)
 
 
-async def connect(
+async def connect(service: Service, source: Any = None, **options: Any) -> Session:
+    """Open a live session; see ``DecartClient.realtime.connect``."""
+    return await (await prepare(service, source, **options)).start()
+
+
+async def prepare(
     service: Service,
     source: Any = None,
     *,
@@ -93,8 +98,13 @@ async def connect(
     idle_timeout: float | None = None,
     reconnect: bool | Reconnect = True,
     measure: bool = False,
+    elsewhere: MakePeer | None = None,
 ) -> Session:
-    """Open a live session; see ``DecartClient.realtime.connect``."""
+    """Make a session that has not begun, from checked arguments.
+
+    ``elsewhere`` makes peers whose media is not in this process, as in a browser's page; such a
+    session has no source here. The rest is told in ``DecartClient.realtime.connect``.
+    """
     spec = model if isinstance(model, ModelSpec) else resolve_model(model, "realtime")
     key = _check_dialect(service, dialect)
     width, height = _check_size(size, spec)
@@ -169,7 +179,7 @@ async def connect(
             speed=speed,
             clock=clock,
         )
-        return Link(signaling, make_peer, post, clock)
+        return Link(signaling, elsewhere or make_peer, post, clock)
 
     session = Session(
         Setup(
@@ -192,7 +202,7 @@ async def connect(
     )
     if on_remote_stream is not None:
         session.on_remote_stream(on_remote_stream)
-    return await session.start()
+    return session
 
 
 async def subscribe(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -79,6 +79,7 @@ class Course:
         self.captures: Captures  # these two listen to the course, and come right after it
         self.measure: Measure
         self.uplink: Uplink | None = None
+        self.preview: Callable[[], Mapping[str, Any]] = dict  # figures of who shows the frames
         self._clock = clock
         self._expires_at: datetime | None = None
         self._began = clock.now()
@@ -179,7 +180,7 @@ class Course:
         """Write the second's figures; return why the session must end, if it must."""
         row = self.measure.second(time.monotonic())
         if row is not None:
-            self.telemetry.second({**row, **self._stand(now)})
+            self.telemetry.second({**row, **self.preview(), **self._stand(now)})
         if self.meter.left(now) <= 0:
             return self.meter.cap
         if self.captures.active:
@@ -190,6 +191,10 @@ class Course:
         if warning is not None:
             self.tell("idle", round(warning, 1))
         return "idle" if self._idle.left(now) == 0 else None
+
+    def idle_left(self) -> float | None:
+        """Return the seconds until the session stops unused; None when it never does."""
+        return self._idle.left(self._clock.now())
 
     def _warn_of_the_limit(self) -> None:
         """Tell once that the service's own limit on the session is near; nothing renews it."""

@@ -28,9 +28,11 @@ class Hub:
         self._video: list[Callable[[EncodedFrame], object]] = []
         self._audio: list[Callable[[EncodedFrame], object]] = []
         self._pixels: list[Callable[[av.VideoFrame], object]] = []
+        self._sound: list[Callable[[av.AudioFrame], object]] = []
         self._lock = threading.Lock()
         self._peer: Peer | None = None
         self._decoding = False
+        self._hearing = False
 
     def attach(self, peer: Peer | None) -> None:
         """Take frames from this peer from now on."""
@@ -60,12 +62,19 @@ class Hub:
             self._pixels = [*self._pixels, sink]
             self._decode()
 
+    def add_sound(self, sink: Callable[[av.AudioFrame], object]) -> None:
+        """Tell a sink every decoded piece of sound."""
+        with self._lock:
+            self._sound = [*self._sound, sink]
+            self._decode()
+
     def remove(self, sink: Callable[..., object]) -> None:
         """Stop telling a sink; one that is not there is no error."""
         with self._lock:
             self._video = [other for other in self._video if other != sink]
             self._audio = [other for other in self._audio if other != sink]
             self._pixels = [other for other in self._pixels if other != sink]
+            self._sound = [other for other in self._sound if other != sink]
             self._decode()
 
     def request_key(self) -> None:
@@ -83,15 +92,21 @@ class Hub:
                 peer.video_in.remove_frame_sink(self._on_pixels)
         if peer.audio_in is not None:
             peer.audio_in.remove_sink(self._on_audio)
-        self._decoding = False
+            if self._hearing:
+                peer.audio_in.remove_frame_sink(self._on_sound)
+        self._decoding = self._hearing = False
 
     def _decode(self) -> None:
-        video = None if self._peer is None else self._peer.video_in
-        wanted = bool(self._pixels)
-        if video is None or wanted == self._decoding:
+        if self._peer is None:
             return
-        (video.add_frame_sink if wanted else video.remove_frame_sink)(self._on_pixels)
-        self._decoding = wanted
+        video, wanted = self._peer.video_in, bool(self._pixels)
+        if video is not None and wanted != self._decoding:
+            (video.add_frame_sink if wanted else video.remove_frame_sink)(self._on_pixels)
+            self._decoding = wanted
+        audio, wanted = self._peer.audio_in, bool(self._sound)
+        if audio is not None and wanted != self._hearing:
+            (audio.add_frame_sink if wanted else audio.remove_frame_sink)(self._on_sound)
+            self._hearing = wanted
 
     def _on_video(self, frame: EncodedFrame) -> None:
         _tell(self._video, frame)
@@ -101,6 +116,9 @@ class Hub:
 
     def _on_pixels(self, frame: av.VideoFrame) -> None:
         _tell(self._pixels, frame)
+
+    def _on_sound(self, frame: av.AudioFrame) -> None:
+        _tell(self._sound, frame)
 
 
 def _tell(sinks: list[Any], frame: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..contract.realtime import (
@@ -36,6 +36,7 @@ from .signaling.base import KEEP, Change, Keep, Summary
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..media.rtc.outgoing import VideoOut
     from .recorder import Recorder
     from .setup import Setup
 
@@ -87,7 +88,7 @@ class Session:
         self._over = asyncio.Event()
         self.on, self.off = course.bus.on, course.bus.off
         self.on_frame, self.off_frame = captures.on_frame, captures.off_frame
-        self.on_remote_stream = captures.on_remote_stream
+        self.on_remote_stream, self.on_sound = captures.on_remote_stream, captures.on_sound
         self.snapshot, self.stop_recording = captures.snapshot, captures.stop_recording
 
     # -- what it is ----------------------------------------------------------------------------
@@ -148,6 +149,40 @@ class Session:
     def diagnostics(self) -> list[str]:
         """What is not as it should be with media here, in sentences."""
         return self._course.measure.diagnostics()
+
+    @property
+    def begun(self) -> bool:
+        """Whether it was started, whatever came of it."""
+        return self._task is not None
+
+    @property
+    def recording(self) -> bool:
+        """Whether what is received is being recorded."""
+        return self._course.captures.recorder is not None
+
+    @property
+    def figures(self) -> Mapping[str, Any]:
+        """The last second's figures, by the columns of :meth:`stats`; {} before the first."""
+        return self._course.telemetry.latest()
+
+    @property
+    def price_per_s(self) -> float:
+        """USD for a second of generation; NaN when unknown."""
+        return self._course.meter.price_per_s
+
+    @property
+    def idle_left(self) -> float | None:
+        """Seconds until it stops for want of use; None when it never does."""
+        return self._course.idle_left()
+
+    @property
+    def sends(self) -> VideoOut | None:
+        """What encodes the outgoing video, for previews of it; None when there is none here."""
+        return None if self._course.uplink is None else self._course.uplink.video_out
+
+    def previewed_by(self, figures: Callable[[], Mapping[str, Any]]) -> None:
+        """Take figures of a preview into every second's row."""
+        self._course.preview = figures
 
     def is_connected(self) -> bool:
         """Whether media is connected."""

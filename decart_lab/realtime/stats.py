@@ -43,6 +43,11 @@ SECONDS: Final[dict[str, str]] = {
     "freezes": "Int64",
     "decode_ms": "Float64",
     "encode_ms": "Float64",
+    "fps_drawn": "Float64",  # frames a second that a preview drew; unknown without one, as below
+    "preview_lag_ms": "Float64",  # from a frame's arrival here to its drawing and back
+    "mode": "string",  # how frames go to the preview
+    "window": "Int64",  # frames that may be on their way to it
+    "dropped_preview": "Int64",
     "prompt_id": "Int64",  # counts accepted changes; 0 is what the session began with
     "session_id": "string",
 }
@@ -79,6 +84,11 @@ class Telemetry:
         """Keep the figures of one second; what is missing is unknown."""
         with self._lock:
             self._seconds.append(row)
+
+    def latest(self) -> Mapping[str, Any]:
+        """Return the figures of the last second; {} before the first."""
+        with self._lock:
+            return self._seconds[-1] if self._seconds else {}
 
     def event(self, event: SessionEvent, seconds: float, prompt_id: int) -> None:
         """Keep an event."""

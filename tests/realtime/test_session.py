@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,30 @@ async def test_a_service_that_is_not_there_is_a_named_error() -> None:
     async with DecartClient(api_key="k", base_url="http://127.0.0.1:9") as client:
         with pytest.raises(WebRTCError):
             await client.realtime.connect("synthetic", model="lucy-2.1", reconnect=False)
+
+
+async def test_sound_comes_back_and_can_be_heard(connect: Any) -> None:
+    session = await connect("synthetic")  # which has a tone
+    heard: list[Any] = []
+    session.on_sound(heard.append)
+    await until(lambda: len(heard) > 25)
+    loud = max(float(np.abs(frame.to_ndarray().astype(float)).max()) for frame in heard)
+    assert heard[-1].sample_rate == 48_000
+    assert loud > 0
+
+
+@pytest.mark.filterwarnings("ignore:Model 'live_avatar' is a legacy name")
+async def test_an_avatar_is_driven_by_sound_alone(client: DecartClient, tmp_path: Path) -> None:
+    speech = tmp_path / "speech.wav"
+    with wave.open(str(speech), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        tone = np.sin(np.arange(16_000 * 3) * 0.2) * 20_000
+        file.writeframes(tone.astype("<i2").tobytes())
+    session = await client.realtime.connect(
+        speech, model="live_avatar", image=samples.path("cat.jpg"), size=(320, 176)
+    )
+    async with session:
+        assert (await session.snapshot()).ndim == 3
 
 
 async def test_a_recording_plays(connect: Any, tmp_path: Path) -> None:
