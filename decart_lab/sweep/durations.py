@@ -19,13 +19,13 @@ from operator import mul
 from statistics import pstdev
 from typing import Final, NamedTuple
 
-PRICE: Final = 0.0115
-"""What a poll may cost, as a share of the mean duration: some six polls a job, seen 7 % late."""
+PRICE: Final = 0.0135
+"""What a poll may cost, as a share of the mean duration: some six polls a job, seen 8 % late."""
 
 ENOUGH: Final = 4
 """So many durations are history; with fewer, polls only follow the time that has passed."""
 
-REMEMBERED: Final = 128
+REMEMBERED: Final = 64
 """So many durations of each kind of job are kept."""
 
 IGNORANT_FIRST_S: Final = 0.4

@@ -294,3 +294,12 @@ def test_a_run_is_abandoned_when_its_holder_is_dead_or_silent_and_not_when_it_ga
         second.signal(signal.SIGKILL)
         second.end()
         assert journal.abandoned()
+
+
+async def test_a_lease_that_was_given_back_buys_nothing_though_nobody_has_taken_the_run(tmp_path):
+    journal, old = held(tmp_path / "r", "a")
+    journal.release(old)
+    with pytest.raises(LeaseError, match="nobody"):
+        await journal.intent(old, "a", reserve_usd=PRICE)
+    assert journal.row("a")["status"] == "planned"
+    journal.close()

@@ -10,7 +10,7 @@ from decart_lab.errors import StoreError
 from decart_lab.sweep.journal import JOURNAL_NAME, Journal
 from decart_lab.sweep.salvage import salvage
 
-from .journals import buy, held
+from .journals import PRICE, buy, held
 
 pytestmark = pytest.mark.anyio
 
@@ -65,3 +65,19 @@ def test_nothing_can_be_made_of_what_is_no_database(tmp_path):
     (tmp_path / JOURNAL_NAME).write_bytes(b"x" * 9000)
     with pytest.raises(StoreError, match="cannot be salvaged"):
         salvage(tmp_path)
+
+
+async def test_the_money_and_the_epoch_of_a_saved_run_go_on_from_where_they_were(tmp_path):
+    """Else a cap would be spent twice, and a kernel that had slept could buy again."""
+    journal, first = held(tmp_path, "a", "b", budget=9.0)
+    await journal.intent(first, "a", reserve_usd=PRICE)
+    journal.release(first)
+    second = journal.acquire()
+    await journal.intent(second, "b", reserve_usd=PRICE)
+    before = journal.spent()
+    journal.close()
+    assert (before.reserved, second.epoch) == (2 * PRICE, 2)
+    salvage(tmp_path).path.replace(tmp_path / JOURNAL_NAME)
+    with Journal.open(tmp_path) as saved:
+        assert saved.spent() == before
+        assert saved.acquire().epoch == 3
