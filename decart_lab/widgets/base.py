@@ -24,6 +24,7 @@ from traitlets import MetaHasTraits
 
 from ..display.cards import MARKS
 from ..display.html import css
+from .shell import Route
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class LabWidget(anywidget.AnyWidget, metaclass=_Abstract):
 
     def __init__(self, **traits: Any) -> None:
         self._sending = threading.Lock()
+        self.route = Route()
         self.seen = threading.Event()
         """Set once a front end has said that it listens."""
         super().__init__(**traits)
@@ -85,15 +87,18 @@ class LabWidget(anywidget.AnyWidget, metaclass=_Abstract):
         """
         with self._sending:
             if self.comm is not None:
-                self.send({"kind": kind, **content}, list(buffers) or None)
+                self.route.run(self.send, {"kind": kind, **content}, list(buffers) or None)
 
-    def _received(self, _: object, content: Any, _buffers: object) -> None:
+    def _received(self, _: object, content: Any, buffers: Sequence[Any]) -> None:
+        self.route.learn()
         kind = content.get("kind") if isinstance(content, dict) else None
         if kind == "ready":
             self.seen.set()
         elif kind not in self._heard:
             _log.debug("a front end sent a message of no kind we know")
             return
+        if buffers:
+            content = {**content, "buffers": buffers}
         getattr(self, f"_on_{kind}")(content)
 
     @abstractmethod
