@@ -1,7 +1,7 @@
 """JPEGs of live frames: straight from the planes, never through RGB.
 
 What belongs here: scaling a frame down and encoding it with FFmpeg's MJPEG encoder. Chroma stays
-as it is subsampled; only the range is widened to what JPEG means. Files and pictures are
+as it is subsampled; only range and matrix become what JPEG means. Files and pictures are
 ``image``'s business.
 """
 
@@ -14,13 +14,14 @@ from typing import Any, Final, cast
 
 import av
 from av.video.codeccontext import VideoCodecContext
-from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 GOOD, COARSE = 5, 12
 """Quantisers, of MJPEG's 2 to 31: what looks like the picture, and a third of its bytes."""
 STEPS: Final = 16
 """Sizes are so many steps, so that a view whose size changes smoothly costs few new encoders."""
 _KEPT: Final = 4
+_UNNAMED: Final = (0, 2)
 _TICK: Final = Fraction(1, 90_000)
 
 
@@ -78,6 +79,11 @@ class JpegEncoder:
             The frame cannot be scaled or encoded.
         """
         width, height = size or fitted(frame.width, frame.height, None)
+        # JPEG means BT.601; frames that do not name their matrix are taken as players take them.
+        given = frame.colorspace
+        if given in _UNNAMED and not frame.format.is_rgb:
+            given = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
+        matrices = {"src_colorspace": given, "dst_colorspace": Colorspace.ITU601}
         picture = self._scaler.reformat(
             frame,
             width,
@@ -85,6 +91,7 @@ class JpegEncoder:
             "yuvj420p",
             dst_color_range=ColorRange.JPEG,
             interpolation=Interpolation.FAST_BILINEAR,
+            **(matrices if given == Colorspace.ITU709 else {}),
         )
         context = self._ready(width, height, quantiser)
         return b"".join(map(bytes, context.encode(picture)))

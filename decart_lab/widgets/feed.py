@@ -8,6 +8,7 @@ messages ever wait. What goes out is ``delivery``'s.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -17,7 +18,7 @@ from typing import Any, Final
 from ..realtime.hub import Hub
 from .budget import KERNEL, Budget
 from .delivery import Delivery
-from .line import Counters, Line
+from .line import Ack, Counters, Line
 from .shell import CELLS, TURNS, Route
 from .taps import Input, Outlet, Output, Tap
 
@@ -25,14 +26,12 @@ _log = logging.getLogger("decart_lab")
 
 RETRY_S: Final = 0.02
 IDLE_S: Final = 1.0
-STREAMS: Final = ("output", "input")
 
 
 class Feed:
     """Sends frames to views, as many as each can take, and none that nobody sees.
 
-    The methods named like messages are for the widget's handlers; call them from the very thread
-    and context in which the message came.
+    The methods named like messages are for the widget's handlers; all return at once.
 
     Parameters
     ----------
@@ -44,17 +43,14 @@ class Feed:
         Sends a message: ``send(content, buffers)``. Called from one thread, one at a time.
     fps : float
         Frames per second of the stream.
+    route : Route, optional
+        The way the page's answers take, which the widget learns from its messages; everything the
+        widget sends should go by the same, since whichever message went out last decides.
     short_turns : bool, default True
         Whether Python's threads take turns more often while somebody looks
         (``sys.setswitchinterval``), so that a busy cell delays frames less.
     budget : Budget, optional
         What may be sent; by default what all previews of this process share.
-
-    Attributes
-    ----------
-    route : Route
-        Send other messages of the same widget by ``route.run(send, ...)``: whichever message went
-        out last decides where the page's answers go.
     """
 
     def __init__(
@@ -64,12 +60,13 @@ class Feed:
         send: Callable[[dict[str, Any], list[bytes]], object],
         *,
         fps: float,
+        route: Route | None = None,
         short_turns: bool = True,
         budget: Budget = KERNEL,
     ) -> None:
         self._send = send
         self._short_turns = short_turns
-        self.route = Route()
+        self.route = route or Route()
         self._wake = threading.Event()
         self._taps: dict[str, Tap] = {"output": Output(self._wake.set, hub)}
         if video_out is not None:
@@ -92,7 +89,6 @@ class Feed:
         """Begin to send to a view, or begin anew; ``caps`` is what it said it can do."""
         if self._closed:
             return
-        self.route.learn()
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -103,31 +99,32 @@ class Feed:
 
     def ack(self, message: Mapping[str, Any]) -> None:
         """Take what a view says it has drawn; nonsense is ignored."""
-        self.route.learn()
         view, of, number = message.get("v"), message.get("of"), message.get("i")
-        replaced = message.get("d")
-        if isinstance(view, str) and of in STREAMS and type(number) is int:
-            count = replaced if type(replaced) is int else 0
-            self._post(self._on_ack, view, of, number, count, time.monotonic())
+        replaced, page_ms = message.get("d"), message.get("t")
+        known = isinstance(view, str) and isinstance(of, str) and of in self._deliveries
+        if not known or type(number) is not int:
+            return
+        ack = Ack(
+            number,
+            replaced if type(replaced) is int else 0,
+            page_ms / 1e3 if isinstance(page_ms, int | float) and math.isfinite(page_ms) else None,
+        )
+        self._post(self._on_ack, view, of, ack, time.monotonic())
 
     def pause(self, view: str) -> None:
         """Send nothing to a view: it is hidden."""
-        self.route.learn()
         self._post(self._on_pause, view)
 
     def resume(self, view: str) -> None:
         """Send to it again."""
-        self.route.learn()
         self._post(self._on_resume, view)
 
     def resize(self, view: str, width: float, height: float) -> None:
         """Note a view's size, in CSS pixels."""
-        self.route.learn()
         self._post(self._on_resize, view, width, height)
 
     def key(self, view: str, of: str) -> None:
         """Begin again with a key frame."""
-        self.route.learn()
         self._post(self._on_key, view, of)
 
     def gone(self, view: str) -> None:
@@ -222,11 +219,10 @@ class Feed:
             line.flow.cell_running = self._cell
             delivery.ask_key(time.monotonic(), at_once=True)
 
-    def _on_ack(self, view: str, of: str, number: int, replaced: int, now: float) -> None:
-        delivery = self._deliveries.get(of)
-        line = None if delivery is None else delivery.lines.get(view)
+    def _on_ack(self, view: str, of: str, ack: Ack, now: float) -> None:
+        line = self._deliveries[of].lines.get(view)
         if line is not None:
-            line.acknowledged(number, replaced, now)
+            line.acknowledged(ack, now)
 
     def _on_pause(self, view: str) -> None:
         for _, line in self._lines(view):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..media.rtc.frames import EncodedFrame
 from ..media.webcodecs import disposable
@@ -25,6 +25,28 @@ JPEG_S: Final = 20.0
 """How long it must be calm before the encoded stream is tried again, in seconds."""
 COAST_BYTES_PER_S: Final = 1_000_000.0
 FPS_OVER_S: Final = 2.0
+REMEMBERED: Final = 256
+"""Frames whose answers are still of interest: a cell of 25 s with all of them waiting behind it."""
+DRIFT_S: Final = 0.00002
+"""How much slower per answer the page's clock may be than ours, in seconds."""
+
+
+class Ack(NamedTuple):
+    """What a page says of a frame.
+
+    Attributes
+    ----------
+    number : int
+        Of the frame that was drawn.
+    replaced : int
+        Frames the page has replaced by newer ones so far.
+    page_s : float, optional
+        When it was drawn, on a clock of the page's own, in seconds.
+    """
+
+    number: int
+    replaced: int = 0
+    page_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +62,11 @@ class Counters:
     fps_drawn : float
         Draws that the page told of, per second, over the last two seconds.
     preview_lag_ms : float
-        From a frame's arrival in the kernel to the news that it was drawn, smoothed: its way to
-        the screen and the news' way back. NaN before the first.
+        From a frame's arrival in the kernel to its draw, smoothed. The page's clock is compared
+        with ours by its quickest answer, whose way back is therefore included. NaN before the
+        first.
     rtt_ms : float
-        The part of it after sending; NaN before the first.
+        From sending to the news that it was drawn, smoothed; NaN before the first.
     window : int
         Frames that may be on their way.
     in_flight : int
@@ -93,7 +116,8 @@ class Line:
         self.probes = 0
         self._cuts: deque[float] = deque(maxlen=CUTS)
         self._jpeg_until = 0.0
-        self._arrived: deque[tuple[int, float]] = deque(maxlen=64)
+        self._arrived: dict[int, float] = {}  # frames that may still be answered
+        self._page_s = float("inf")  # what to add to the page's clock
         self._draws: deque[float] = deque(maxlen=512)
         self._sent = self._drawn = self._bytes = self._replaced = 0
         self._lag_s: float | None = None
@@ -193,24 +217,28 @@ class Line:
         """Note that a frame goes out; return its number."""
         self.probes += self.flow.mode is Mode.PROBING
         number = self.flow.send(now)
-        self._arrived.append((number, arrived_s))
+        self._arrived[number] = arrived_s
+        if len(self._arrived) > REMEMBERED:
+            del self._arrived[next(iter(self._arrived))]
         self._sent += 1
         self._bytes += size_bytes
         return number
 
-    def acknowledged(self, number: int, replaced: int, now: float) -> None:
-        """Take what the page says: the last frame it drew, and how many it replaced so far."""
-        if self.paused or not self._arrived or number > self._arrived[-1][0]:
+    def acknowledged(self, ack: Ack, now: float) -> None:
+        """Take what the page says; answers may overtake each other behind a cell."""
+        arrived_s = self._arrived.pop(ack.number, None)
+        if arrived_s is None or self.paused:
             return
-        self.flow.acknowledge(number, now)
-        while self._arrived and self._arrived[0][0] <= number:
-            last, arrived_s = self._arrived.popleft()
-            if last == number:
-                lag_s = now - arrived_s
-                self._lag_s = lag_s if self._lag_s is None else self._lag_s * 0.8 + lag_s * 0.2
-                self._drawn += 1
-                self._draws.append(now)
-        self._replaced = max(0, replaced)
+        self.flow.acknowledge(ack.number, now)
+        drawn_s = now
+        if ack.page_s is not None:
+            self._page_s = min(self._page_s + DRIFT_S, now - ack.page_s)
+            drawn_s = max(arrived_s, ack.page_s + self._page_s)
+        lag_s = drawn_s - arrived_s
+        self._lag_s = lag_s if self._lag_s is None else self._lag_s * 0.8 + lag_s * 0.2
+        self._drawn += 1
+        self._draws.append(drawn_s)
+        self._replaced = max(0, ack.replaced)
 
     def counters(self, now: float) -> Counters:
         """Return how it goes."""
