@@ -94,6 +94,17 @@ test("one question at a time, and of those that wait only the newest", () => {
   assert.equal(sent.length, 2);
 });
 
+test("an answer that never comes holds nothing up for ever", () => {
+  const sent = [];
+  const asking = new Asking("a", (content) => sent.push(content.prompt));
+  asking.ask({ prompt: "one" }, 0);
+  asking.ask({ prompt: "two" }, 10);
+  asking.expire(59_000);
+  assert.deepEqual(sent, ["one"]);
+  asking.expire(61_000);
+  assert.deepEqual(sent, ["one", "two"]);
+});
+
 test("earlier prompts come back newest first, and the draft after them", () => {
   const earlier = new Earlier();
   earlier.adopt(["ink", "clay"]);

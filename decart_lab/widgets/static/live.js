@@ -2,6 +2,7 @@
 // and here it is noticed when nobody answers any more.
 
 import { abilities, Stream } from "./livedecode.js";
+import { listSources } from "./livemedia.js";
 import { Panel } from "./livepanel.js";
 import { BUSY_S, LOST_S, running, SILENT_S } from "./livestate.js";
 import { Call } from "./livertc.js";
@@ -31,6 +32,8 @@ class Page {
     this.back = ({ persisted }) => persisted && this.views.forEach((view) => this.ready(view));
     addEventListener("pagehide", this.bye);
     addEventListener("pageshow", this.back);
+    this.plugged = () => this.listDevices();
+    navigator.mediaDevices?.addEventListener("devicechange", this.plugged);
     this.timer = setInterval(() => this.tick(performance.now()), TICK_MS);
   }
 
@@ -49,6 +52,7 @@ class Page {
     this.views.add(view);
     Object.values(this.screens).forEach((screen) => screen.views.add(view));
     if (this.hello) view.greet(this.hello);
+    this.listDevices();
     this.play();
     view.draw();
     this.caps ??= await abilities();
@@ -95,6 +99,7 @@ class Page {
         this.hello = message;
         if (message.path === "browser") this.call ??= this.makeCall();
         this.views.forEach((view) => view.greet(message));
+        this.listDevices();
         break;
       case "state":
         if (message.state !== this.told?.state) this.since = now;
@@ -188,12 +193,22 @@ class Page {
   makeCall() {
     const drawn = () => ({ drawn_fps: [...this.views][0]?.surfaces.output.pace.fps(performance.now()) || null });
     return new Call((content) => this.send(content), {
-      local: (stream) => this.play((this.local = stream)),
+      local: (stream) => {
+        this.play((this.local = stream));
+        if (stream !== null) this.listDevices(); // they have names once one was allowed
+      },
       remote: (stream) => this.play((this.remote = stream)),
       busy: (on) => (this.waiting = on),
       trouble: (text) => this.trouble(text),
       drawn,
     });
+  }
+
+  /** Offer the sources that this computer has, now and when one is plugged in or out. */
+  async listDevices() {
+    if (this.call === null) return;
+    const rows = await listSources();
+    this.views.forEach((view) => view.offerSources(rows));
   }
 
   play() {
@@ -230,6 +245,7 @@ class Page {
     clearInterval(this.timer);
     removeEventListener("pagehide", this.bye);
     removeEventListener("pageshow", this.back);
+    navigator.mediaDevices?.removeEventListener("devicechange", this.plugged);
     this.model.off("msg:custom", this.listener);
     this.call?.close();
     [...this.views].forEach((view) => this.part(view));

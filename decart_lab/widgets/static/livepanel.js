@@ -1,11 +1,11 @@
 // One view of a live session: pictures first, then what one may do. It shows what the kernel says and
 // asks the kernel for everything; of its own it only knows how it looks.
 
-import { blobUrl, el, fill } from "./dom.js";
+import { el, fill, say } from "./dom.js";
 import { plural } from "./figures.js";
+import { Asks } from "./liveasks.js";
 import { keepKeys } from "./livekeys.js";
-import { listSources, split } from "./livemedia.js";
-import { Asking, badge, Earlier, figures, note, promptWords, running, spent, startHint, veil } from "./livestate.js";
+import { badge, figures, note, running, spent, startHint, veil } from "./livestate.js";
 import { Surface, watchSight, watchSize } from "./liveview.js";
 
 const LOOKS = [
@@ -13,33 +13,25 @@ const LOOKS = [
   ["wipe", "Wipe", "Output over input, with a line to drag"],
   ["output", "Output", "The output alone"],
 ];
-const IMAGE_BYTES = 20e6;
 const POSTER = /^dl-poster-[0-9a-f]+$/;
-
-/** Put text into a node, unless it says that already: what does not change is not announced again. */
-function say(node, text, tone) {
-  if (node.textContent !== text) node.textContent = text;
-  if (tone !== undefined && node.dataset.tone !== tone) node.dataset.tone = tone;
-}
 
 export class Panel {
   constructor(page, root) {
     this.id = `v${crypto.getRandomValues(new Uint32Array(2)).join("")}`;
-    Object.assign(this, { page, root, hidden: false, look: "side", earlier: new Earlier(), thumb: "", edited: false, pressed: false });
+    Object.assign(this, { page, root, hidden: false, look: "side", pressed: false });
     this.surfaces = {};
-    this.asking = new Asking(this.id, (content) => page.send({ kind: "set", ...content }));
-    this.asked = new Asking(`${this.id}i`, ({ data, ...content }) => page.send({ kind: "image", ...content }, data ? [data] : []));
+    this.asks = new Asks(page, this.id, root, () => this.stage.focus());
     root.className = "decart-lab dl-live";
     this.build();
     this.setLook(this.look);
     const act = (button) => () => !button.disabled && !button.hidden && button.click();
     const keys = Object.entries(this.keys).map(([key, button]) => [key, act(button)]);
-    keepKeys(root, { ...Object.fromEntries(keys), p: () => this.prompt.focus(), w: () => this.nextLook() });
+    const more = { p: () => this.asks.prompt.focus(), i: () => this.asks.image.click(), w: () => this.nextLook() };
+    keepKeys(root, { ...Object.fromEntries(keys), ...more });
     this.leaves = [
       watchSight(root, (hidden) => this.sight(hidden)),
       watchSize(this.stage, (width, height) => page.send({ kind: "resize", v: this.id, width, height })),
     ];
-    this.listen();
   }
 
   // -- its parts -------------------------------------------------------------------------------
@@ -73,20 +65,6 @@ export class Panel {
     this.keep = this.button("Keep running", "K", "Somebody is here: the session goes on", send(() => ({ kind: "keep" })));
     const said = el("div", { class: "dl-note" }, this.note, this.keep);
 
-    this.prompt = el("textarea", { id: `${id}-prompt`, rows: 2, maxlength: 20000, spellcheck: "false", placeholder: "What the pictures become", title: "Enter applies, Shift+Enter begins a line, Up and Down bring earlier prompts, Escape gives up (P)", "aria-describedby": `${id}-said` });
-    this.apply = this.button("Apply", "", "Make this the prompt (Enter)", () => this.applyPrompt());
-    this.under = el("span", { class: "dl-help", id: `${id}-said`, role: "status" });
-    this.enhance = el("input", { type: "checkbox", onchange: () => this.asking.ask({ prompt: this.prompt.value, enhance: this.enhance.checked }, performance.now()) });
-    this.past = el("select", { "aria-label": "Earlier prompts", title: "Earlier prompts", onchange: () => this.choosePast() });
-    this.file = el("input", { type: "file", accept: "image/*", hidden: true, onchange: () => this.giveImage(this.file.files[0]) });
-    this.image = this.button("", "I", "Reference image: choose, drop or paste one", () => this.file.click());
-    this.image.className = "dl-image";
-    this.clear = this.button("Clear", "", "Use no reference image", () => this.asked.ask({ clear: true, data: null }, performance.now()));
-    this.enhanced = el("label", { title: "The service may extend the words" }, this.enhance, "Enhance");
-    this.reference = el("div", { class: "dl-reference" }, this.image, this.clear, this.file);
-    const words = el("div", { class: "dl-words" }, el("label", { for: `${id}-prompt`, class: "dl-unseen" }, "Prompt"), this.prompt, this.apply);
-    this.asks = el("div", { class: "dl-asks" }, this.reference, words, el("div", { class: "dl-under" }, this.under, el("span", { class: "dl-gap" }), this.past, this.enhanced));
-
     this.start = this.button("Start", "Shift+S", "", () => this.toggle());
     this.start.className = "dl-start";
     this.sources = el("select", { hidden: true, "aria-label": "Source", title: "What is sent", onchange: () => this.chooseSource() });
@@ -101,7 +79,7 @@ export class Panel {
     const group = el("span", { class: "dl-looks", role: "group", "aria-label": "Comparison" }, ...this.looks);
     const tools = el("div", { class: "dl-tools" }, this.start, this.sources, this.media, this.mute, el("span", { class: "dl-gap" }), group, this.shot, this.record, this.details, this.float, this.full);
     this.style = el("style", {});
-    fill(this.root, this.style, head, this.stage, said, this.asks, tools);
+    fill(this.root, this.style, head, this.stage, said, this.asks.node, tools);
   }
 
   plate(of, words, ...over) {
@@ -111,27 +89,6 @@ export class Panel {
     Object.assign(video, { muted: true, playsInline: true, autoplay: true });
     this.surfaces[of] = new Surface(canvas, video);
     return el("figure", { class: `dl-plate dl-${of}` }, canvas, video, ...over, el("figcaption", {}, words));
-  }
-
-  listen() {
-    const { prompt, root } = this;
-    prompt.addEventListener("input", () => {
-      this.edited = true;
-      this.draw();
-    });
-    prompt.addEventListener("keydown", (event) => this.promptKey(event));
-    root.addEventListener("dragover", (event) => event.preventDefault());
-    root.addEventListener("drop", (event) => {
-      event.preventDefault();
-      event.stopPropagation();
-      this.giveImage([...event.dataTransfer.files].find((file) => file.type.startsWith("image/")));
-    });
-    root.addEventListener("paste", (event) => {
-      event.stopPropagation();
-      const found = [...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"));
-      if (found) event.preventDefault();
-      this.giveImage(found);
-    });
   }
 
   // -- what one does ---------------------------------------------------------------------------
@@ -144,58 +101,6 @@ export class Panel {
       this.pressed = false;
       this.draw();
     }, 1000);
-  }
-
-  promptKey(event) {
-    const { prompt } = this;
-    const { key } = event;
-    const still = prompt.selectionStart === prompt.selectionEnd && !event.shiftKey;
-    if (key === "Enter" && !event.shiftKey && !event.isComposing) this.applyPrompt();
-    else if (key === "Escape") this.giveUp();
-    else if (key === "ArrowUp" && still && prompt.selectionStart === 0) this.recall(-1);
-    else if (key === "ArrowDown" && still && prompt.selectionEnd === prompt.value.length) this.recall(1);
-    else return;
-    event.preventDefault();
-  }
-
-  applyPrompt() {
-    this.edited = false;
-    this.asking.ask({ prompt: this.prompt.value, enhance: this.enhance.checked }, performance.now());
-    this.draw();
-  }
-
-  giveUp() {
-    this.edited = false;
-    this.prompt.value = this.page.told?.prompt ?? "";
-    this.stage.focus();
-    this.draw();
-  }
-
-  recall(by) {
-    const text = this.earlier.step(by, this.prompt.value);
-    if (text === null) return;
-    this.prompt.value = text;
-    this.prompt.setSelectionRange(...(by < 0 ? [0, 0] : [text.length, text.length]));
-    this.edited = true;
-    this.draw();
-  }
-
-  choosePast() {
-    this.prompt.value = this.past.value;
-    this.edited = true;
-    this.past.selectedIndex = 0;
-    this.prompt.focus();
-    this.draw();
-  }
-
-  giveImage(file) {
-    this.file.value = "";
-    if (!file) return;
-    if (file.size > IMAGE_BYTES) {
-      this.page.trouble(`${file.name} has ${Math.ceil(file.size / 1e6)} MB; a reference image may have 20 MB.`);
-      return;
-    }
-    file.arrayBuffer().then((data) => this.asked.ask({ name: file.name, type: file.type, data }, performance.now()));
   }
 
   chooseSource() {
@@ -266,9 +171,7 @@ export class Panel {
     // The poster is for whoever opens the notebook without a kernel.
     if (POSTER.test(poster)) say(this.style, `#${poster} { display: none; }`);
     this.models.hidden = !has("model") || models.length === 0;
-    this.asks.hidden = !has("prompt");
-    this.reference.hidden = !has("image");
-    this.enhanced.hidden = !has("enhance");
+    this.asks.greet(has);
     this.start.hidden = !has("start");
     this.shot.hidden = !has("snapshot");
     this.record.hidden = !has("record");
@@ -276,37 +179,30 @@ export class Panel {
     this.float.hidden = !document.pictureInPictureEnabled;
     this.looks[0].parentNode.hidden = !has("input");
     if (!has("input")) this.setLook("output");
-    this.offerSources(has("source") ? sources.map((name) => [name, name]) : []);
-    if (path === "browser" && has("source")) listSources().then((found) => this.offerSources(found));
+    this.choosing = has("source");
+    if (path !== "browser") this.offerSources(sources.map((name) => [name, name]));
     this.draw();
   }
 
+  /** Show what may be sent: pairs of value and words; what is chosen stays chosen. */
   offerSources(rows) {
     const { value } = this.sources;
     fill(this.sources, ...rows.map(([name, words]) => el("option", { value: name }, words)));
-    this.sources.hidden = rows.length === 0;
+    this.sources.hidden = !this.choosing || rows.length === 0;
     if (rows.some(([name]) => name === value)) this.sources.value = value;
   }
 
-  /** Take the kernel's state, and a new small picture of the reference image, if one came. */
+  /** Take the kernel's state, and what came with it. */
   take(told, buffers) {
-    [this.asking, this.asked].forEach((one) => one.answered(told.done ?? [], performance.now()));
-    if (told.image_thumb && buffers?.length) this.showThumb(blobUrl(buffers[0], told.image_thumb));
-    if (!told.has_image) this.showThumb("");
+    this.asks.take(told, buffers);
     this.draw();
-  }
-
-  showThumb(url) {
-    if (this.thumb === url) return;
-    if (this.thumb) URL.revokeObjectURL(this.thumb);
-    this.thumb = url;
   }
 
   seen(now) {
     const { output } = this.surfaces;
     const since = Math.max(output.last, this.page.since, this.page.shown);
     return {
-      ...this.page.seen(now, this.asking),
+      ...this.page.seen(now, this.asks.asking),
       hidden: this.hidden,
       fps: running(this.page.told) ? output.pace.fps(now) : NaN,
       silent_s: (now - since) / 1000,
@@ -365,39 +261,12 @@ export class Panel {
     say(this.mute, told?.muted ? "Unmute" : "Mute");
     this.mute.setAttribute("aria-pressed", Boolean(told?.muted));
     if (told?.source && [...this.sources.options].some(({ value }) => value === told.source)) this.sources.value = told.source;
-    this.drawAsks(told);
-  }
-
-  drawAsks(told) {
-    const { prompt, asking } = this;
-    if (!this.edited && asking.flying === null && told && !told.pending) {
-      // A prompt that was refused stays, so that it can be mended.
-      if (!told.prompt_error && prompt.value !== (told.prompt ?? "")) prompt.value = told.prompt ?? "";
-    }
-    if (told && asking.flying === null) this.enhance.checked = told.enhance !== false;
-    const [tone, words] = promptWords(told, asking.flying !== null, prompt.value);
-    say(this.under, words, tone);
-    prompt.setAttribute("aria-invalid", tone === "bad");
-    this.earlier.adopt(told?.history ?? []);
-    const past = [...this.earlier.list].reverse();
-    this.past.hidden = past.length === 0;
-    if (this.past.dataset.of !== String(past.length) + past[0]) {
-      this.past.dataset.of = String(past.length) + past[0];
-      fill(this.past, el("option", { value: "" }, "Earlier prompts"), ...past.map((text) => el("option", { value: text }, text.length > 60 ? `${text.slice(0, 59)}…` : text)));
-    }
-    const waits = this.asked.flying !== null;
-    const mark = `${this.thumb}${waits}${told?.has_image}`;
-    if (this.image.dataset.mark !== mark) {
-      this.image.dataset.mark = mark;
-      const shown = this.thumb ? el("img", { src: this.thumb, alt: "Reference image" }) : told?.has_image ? "Image in force" : "Reference image";
-      fill(this.image, waits ? "Sending" : shown);
-    }
-    this.clear.hidden = !told?.has_image;
+    this.asks.draw();
   }
 
   leave() {
     this.leaves.forEach((leave) => leave());
     Object.values(this.surfaces).forEach((surface) => surface.play(null));
-    this.showThumb("");
+    this.asks.showThumb("");
   }
 }

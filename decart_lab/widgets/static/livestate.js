@@ -6,6 +6,7 @@ import { DASH, money, seconds } from "./figures.js";
 export const STALL_S = 2; // so long without a new picture is told
 export const BUSY_S = 2; // so long without an answer, the kernel is busy
 export const LOST_S = 3; // a dead comm that stays silent so long stays dead
+export const ANSWER_S = 60; // longer than the kernel itself waits for the service
 export const SILENT_S = 60; // nobody hears a kernel that is silent so long
 
 const BADGES = {
@@ -124,6 +125,11 @@ export class Asking {
     const next = this.waiting;
     this.waiting = null;
     if (next !== null) this.ask(next, now);
+  }
+
+  /** Give up an answer that is overdue: messages may be lost, and nobody shall wait for ever. */
+  expire(now) {
+    if (this.flying !== null && now - this.since > ANSWER_S * 1000) this.answered([this.flying], now);
   }
 }
 
