@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, Final
 
 from .._engine import engine
@@ -160,8 +161,9 @@ class Desk:
 
     def closed(self) -> None:
         """Take it that the widget is closed: so is the session, unless it is detached."""
-        if not self._live.detach:
-            self._act(self._live.end)
+        # Also called when the interpreter ends and collects widgets: no thread can begin then.
+        if self._live.running and not self._live.detach and not sys.is_finalizing():
+            engine().start(self._live.session.end, "closed")
 
     # -- what the page asks ----------------------------------------------------------------------
 
@@ -176,6 +178,8 @@ class Desk:
                 function(*args)
             except DecartSDKError as error:
                 self.note = str(error)[:_TEXT]
+            except CancelledError:
+                pass  # the session, or the interpreter, has ended meanwhile
             except Exception:  # noqa: BLE001 - what a page says must not end a thread in silence
                 _log.exception("A wish of the live view could not be served.")
             self.tell()
