@@ -5,7 +5,7 @@ strikes what it must provoke: the error that a call of the client raises while t
 where a sweep's point ends, and with how many paid requests, when it strikes once. The tests are
 parametrised over these rows; a new fault is a row here and, where it does something new, a function
 in :mod:`.fault_effects`. Faults of the client's own machine (a full disk) are rows beside the tests
-that inject them.
+that inject them. It is a table, and as long as there are rows.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Running the emulator: in this process on a thread of its own.
 
-The command line is :mod:`.command`'s business; requests are :mod:`.app`'s.
+The command line is :mod:`.command`'s business; requests are :mod:`.app`'s. A third of the file is
+the documented list of its settings.
 """
 
 from __future__ import annotations

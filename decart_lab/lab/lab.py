@@ -1,7 +1,8 @@
 """Lab: the notebook's face of one connection, blocking, with its work on the engine's thread.
 
 What belongs here: single pictures and clips, and the way to sweeps and namespaces. Where to
-connect is :mod:`decart_lab.lab.connect`'s.
+connect is :mod:`decart_lab.lab.connect`'s. Its length is that of its docstrings: every method hands
+its call on.
 """
 
 from __future__ import annotations

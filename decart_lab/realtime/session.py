@@ -2,7 +2,8 @@
 
 What belongs here: what a user asks of a session, and the figures. How it stays connected is
 :mod:`.keeper`'s, how messages travel :mod:`.signaling`'s, pixels :mod:`decart_lab.media`'s. All of
-it lives on one event loop; the sync face is :mod:`decart_lab.lab.session`.
+it lives on one event loop; the sync face is :mod:`decart_lab.lab.session`. It is as long as what a
+user may ask, documented; the work is done in the files named.
 """
 
 from __future__ import annotations
