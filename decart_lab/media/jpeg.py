@@ -52,6 +52,7 @@ class JpegEncoder:
 
     def __init__(self) -> None:
         self._scaler = VideoReformatter()
+        self._count = 0
         self._contexts: OrderedDict[tuple[int, int, int], VideoCodecContext] = OrderedDict()
 
     def encode(
@@ -94,7 +95,16 @@ class JpegEncoder:
             **(matrices if given == Colorspace.ITU709 else {}),
         )
         context = self._ready(width, height, quantiser)
-        return b"".join(map(bytes, context.encode(picture)))
+        was = picture.pts, picture.time_base
+        self._count += 1  # the encoder wants times that grow, and a stream may begin anew
+        picture.pts, picture.time_base = self._count, _TICK
+        try:
+            return b"".join(map(bytes, context.encode(picture)))
+        finally:
+            # It is the very frame where nothing had to change.
+            picture.pts = was[0]
+            if was[1] is not None:
+                picture.time_base = was[1]
 
     def _ready(self, width: int, height: int, quantiser: int) -> VideoCodecContext:
         wanted = width, height, quantiser

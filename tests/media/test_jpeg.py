@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -61,6 +62,16 @@ def test_the_picture_is_the_frame_and_the_frame_is_left_as_it_was() -> None:
     small = shown(encoder.encode(frame, (320, 176)))
     assert small.shape == (176, 320, 3)
     assert ([bytes(plane) for plane in frame.planes], frame.pts) == (before, 3)
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p"])
+def test_the_times_of_frames_do_not_matter(pixels: str) -> None:
+    encoder = JpegEncoder()
+    for number, base in ((7, 90), (7, 90), (3, 25), (100, 90), (4, 90_000), (None, 90)):
+        frame = picture(1).reformat(format=pixels)
+        frame.pts, frame.time_base = number, Fraction(1, base)
+        assert shown(encoder.encode(frame)).shape == (176, 320, 3)
+        assert (frame.pts, frame.time_base) == (number, Fraction(1, base))
 
 
 def test_coarse_is_smaller() -> None:
