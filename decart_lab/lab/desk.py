@@ -244,7 +244,13 @@ class Desk:
     # -- the watch -------------------------------------------------------------------------------
 
     def _watch(self, session: Session) -> None:
-        feed = Feed(session.hub, session.sends, self.view.send_frame, fps=self._live.fps)
+        feed = Feed(
+            session.hub,
+            session.sends,
+            self.view.send_frame,
+            fps=self._live.fps,
+            route=self.view.route,
+        )
         self.view.attach(feed)
         session.previewed_by(lambda: _drawn(feed))
         first, prompt = True, session.prompt

@@ -11,10 +11,18 @@ from PIL import Image
 
 import decart_lab as dl
 from decart_lab.display.poster import MOST_BYTES
+from decart_lab.emulator import emulator
 from decart_lab.errors import InvalidInputError
 from tests.helpers.rest import eventually
 
 SMALL = {"size": (320, 180), "fps": 15, "source": "synthetic"}
+
+
+@pytest.fixture
+def emu():
+    """One whose seconds are seconds: sessions are billed, and end, by them."""
+    with emulator() as running:
+        yield running
 
 
 @pytest.fixture
