@@ -81,7 +81,7 @@ export class Stream {
     if (this.decoder?.state === "configured") this.decoder.close();
     this.inside.clear();
     const decoder = new VideoDecoder({
-      output: (frame) => this.decoded(frame, decoder),
+      output: (frame) => this.decoded(frame),
       error: (error) => decoder === this.decoder && this.fail(error),
     });
     this.decoder = decoder;
@@ -93,9 +93,9 @@ export class Stream {
     }
   }
 
-  decoded(frame, decoder) {
+  decoded(frame) {
     const found = this.inside.get(frame.timestamp);
-    if (found === undefined || decoder !== this.decoder) {
+    if (found === undefined) {
       frame.close();
       return;
     }
