@@ -288,16 +288,17 @@ def test_hostile_text_in_a_live_panel_is_only_read(live):
 def test_the_poster_is_hidden_while_the_view_is_there(live):
     live.evaluate(
         """() => {
-          const poster = Object.assign(document.createElement('p'), {id: 'dl-poster-0af'});
+          const poster = document.createElement('p');
+          poster.dataset.live = '0af';
           poster.textContent = 'x';
           document.body.append(poster);
         }"""
     )
-    assert live.is_visible("#dl-poster-0af")
-    tell(live, hello(poster="dl-poster-0af"))
-    assert not live.is_visible("#dl-poster-0af")
+    assert live.is_visible("[data-live='0af']")
+    tell(live, hello(poster="0af"))
+    assert not live.is_visible("[data-live='0af']")
     live.evaluate("document.getElementById('root').remove()")
-    assert live.is_visible("#dl-poster-0af")
+    assert live.is_visible("[data-live='0af']")
 
 
 def test_controls_that_are_not_offered_are_not_shown(page):

@@ -13,7 +13,7 @@ const LOOKS = [
   ["wipe", "Wipe", "Output over input, with a line to drag"],
   ["output", "Output", "The output alone"],
 ];
-const POSTER = /^dl-poster-[0-9a-f]+$/;
+const POSTER = /^[0-9a-f]+$/;
 
 export class Panel {
   constructor(page, root) {
@@ -169,7 +169,7 @@ export class Panel {
     fill(this.models, ...models.map((name) => el("option", { value: name }, name)));
     if (size) this.root.style.setProperty("--dl-shape", size[0] / size[1]);
     // The poster is for whoever opens the notebook without a kernel.
-    if (POSTER.test(poster)) say(this.style, `#${poster} { display: none; }`);
+    if (POSTER.test(poster)) say(this.style, `[data-live="${poster}"] { display: none; }`);
     this.models.hidden = !has("model") || models.length === 0;
     this.asks.greet(has);
     this.start.hidden = !has("start");
