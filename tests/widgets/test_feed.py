@@ -114,3 +114,100 @@ def test_all_is_sent_by_one_thread_that_ends(stage: Stage) -> None:
     stage.play(5)
     assert len(stage.page.frames) == sent
     assert not stage.input.sinks
+
+
+def test_a_view_whose_decoder_fails_says_ready_again_and_gets_jpegs(stage: Stage) -> None:
+    stage.ready("a", CAPS)
+    stage.play(5)
+    wait(lambda: stage.page.of("a"))
+    stage.ready("a", PLAIN)
+    stage.play(10)
+    wait(lambda: stage.page.of("a")[-1][0]["mode"] == "jpeg")
+    assert stage.feed.views == ("a",)
+
+
+def test_a_page_that_lost_the_thread_gets_a_key_frame(stage: Stage) -> None:
+    stage.ready("a", CAPS)
+    stage.play(5)
+    wait(lambda: len(stage.page.of("a")) >= 4)
+    keys = sum(content["key"] for content, _ in stage.page.of("a"))
+    stage.feed.key("a", "output")
+    time.sleep(1.0)  # one was asked for when the view came; the next may be a second later
+    stage.play(10)
+    wait(lambda: sum(content["key"] for content, _ in stage.page.of("a")) > keys)
+
+
+def test_a_view_that_is_gone_gets_nothing_and_counts_nothing(stage: Stage) -> None:
+    stage.ready("a", CAPS)
+    stage.ready("b", CAPS)
+    stage.feed.gone("a")
+    wait(lambda: stage.feed.views == ("b",))
+    before = len(stage.page.of("a"))
+    stage.play(5)
+    wait(lambda: stage.page.of("b"))
+    assert len(stage.page.of("a")) == before
+    assert stage.feed.counters("a").mode == ""
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"v": "a", "of": "output", "i": "1"},
+        {"v": "a", "of": ["output"], "i": 1},
+        {"v": ["a"], "of": "output", "i": 1},
+        {"v": "nobody", "of": "output", "i": 1},
+        {"v": "a", "of": "output", "i": True, "d": None, "t": float("nan")},
+        {"v": "a", "of": "output", "i": 10**30, "d": -5, "t": "now"},
+    ],
+)
+def test_an_acknowledgement_that_makes_no_sense_changes_nothing(
+    stage: Stage, message: dict[str, object]
+) -> None:
+    stage.page.answers = False
+    stage.ready("a", CAPS)
+    stage.feed.ack(message)
+    stage.play(3)
+    wait(lambda: stage.page.of("a"))
+    counters = stage.feed.counters("a")
+    assert (counters.drawn, counters.flow) == (0, "credit")
+    assert 1 <= counters.in_flight <= counters.window
+
+
+def test_a_comm_that_fails_is_tried_again_and_told_once(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    send, fails = stage.page.send, [True]
+
+    def sometimes(content: dict[str, object], buffers: list[bytes]) -> None:
+        if fails[0]:
+            raise OSError("the socket is gone")
+        send(content, buffers)
+
+    stage.feed._send = sometimes
+    stage.ready("a", PLAIN)
+    stage.play(20)
+    wait(lambda: "could not be sent" in caplog.text)
+    fails[0] = False
+    time.sleep(0.6)  # what was sent in vain expires
+    stage.play(60)
+    wait(lambda: stage.page.of("a"))
+    assert caplog.text.count("could not be sent") == 1
+
+
+def test_frames_that_the_sender_could_not_take_in_time_cost_a_key_frame(stage: Stage) -> None:
+    go, send = threading.Event(), stage.page.send
+
+    def slowly(content: dict[str, object], buffers: list[bytes]) -> None:
+        go.wait(10)
+        send(content, buffers)
+
+    stage.feed._send = slowly
+    stage.ready("a", CAPS)
+    stage.play(70, every_s=0)
+    asked = stage.output.asked
+    go.set()
+    stage.play(80, every_s=0.02)
+    assert stage.output.asked > asked
+    wait(lambda: stage.page.of("a")[-1][0]["us"] > 70 * 50_000)
+    assert stage.feed.counters("a").dropped_preview >= 1
