@@ -15,6 +15,6 @@ PROTOCOL: Final = 1
 
 ESM: Final = module(
     *("dom", "figures", "livestate", "livekeys", "livedecode", "liveview", "livemedia"),
-    *("livertc", "liveasks", "livepanel", "live"),
+    *("livertc", "livereel", "liveasks", "livepanel", "live"),
 )
 CSS: Final = style("widgets", "live")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import av
 import pytest
 
 from tests.browser.conftest import ARGUMENTS, CHROMIUM
@@ -25,13 +26,20 @@ window.service = null;
 window.answering = true;
 window.order = [];
 window.serve = () => {
-  window.listener = async (message) => {
+  window.listener = async (message, buffers) => {
+    if (message.kind === 'slice') window.sliced(message, buffers);
     if (message.kind !== 'rtc') return;
     window.order.push(message.op);
     if (message.op === 'offer' && window.answering) await window.answer(message);
     const {op, candidate} = message;
     if (op === 'candidate') await window.service.addIceCandidate(candidate ?? undefined);
   };
+};
+window.slices = [];
+window.taking = true;
+window.sliced = ({id, n, last}, buffers) => {
+  if (!last) window.slices.push(...new Uint8Array(buffers[0]));
+  if (window.taking) window.say({kind: 'recorder', op: 'took', id, n});
 };
 window.answer = async ({sdp, gen}) => {
   const peer = window.service ??= new RTCPeerConnection();
@@ -210,3 +218,32 @@ def test_the_end_of_the_widget_leaves_no_camera_on(call):
     assert "live" in call.evaluate(TRACKS), "a view may come back"
     call.evaluate("window.finish()")
     assert set(call.evaluate(TRACKS)) == {"ended"}
+
+
+def test_the_page_records_in_slices_and_the_file_plays(call, tmp_path):
+    connect(call)
+    call.wait_for_function(PLAYS)
+    call.evaluate("window.say({kind: 'recorder', op: 'start', id: 7})")
+    call.wait_for_function("window.sent.filter(m => m.kind === 'slice').length >= 3")
+    call.evaluate("window.say({kind: 'recorder', op: 'stop', id: 7})")
+    call.wait_for_function("window.sent.some(m => m.kind === 'slice' && m.last)")
+    slices = sent(call, "slice")
+    assert [m["n"] for m in slices] == list(range(1, len(slices) + 1))
+    assert slices[-1]["error"] == ""
+    path = tmp_path / "take"
+    path.write_bytes(bytes(call.evaluate("window.slices")))
+    with av.open(str(path)) as take:
+        assert sum(1 for _ in take.decode(video=0)) > 10
+
+
+def test_a_kernel_that_takes_no_slices_is_not_sent_more_than_it_can_lose(call):
+    connect(call)
+    call.wait_for_function(PLAYS)
+    call.evaluate("window.taking = false")
+    call.evaluate("window.say({kind: 'recorder', op: 'start', id: 7})")
+    call.wait_for_function("window.sent.filter(m => m.kind === 'slice').length >= 4")
+    call.wait_for_timeout(2500)
+    assert len(sent(call, "slice")) == 4
+    call.evaluate("window.taking = true")
+    call.evaluate("window.say({kind: 'recorder', op: 'took', id: 7, n: 4})")
+    call.wait_for_function("window.sent.filter(m => m.kind === 'slice').length > 4")

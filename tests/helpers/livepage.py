@@ -28,7 +28,7 @@ MOUNT = """async ([esm, css]) => {
     on: (event, f) => heard.add(f), off: (event, f) => heard.delete(f),
     send: (message, _, buffers) => {
       window.sent.push({...message, sizes: (buffers ?? []).map(buffer => buffer.byteLength)});
-      window.listener(message);
+      window.listener(message, buffers);
     },
   };
   window.say = (message, buffers = []) => heard.forEach(f => f(message, buffers));

@@ -5,6 +5,7 @@ import { abilities, Stream } from "./livedecode.js";
 import { listSources } from "./livemedia.js";
 import { Panel } from "./livepanel.js";
 import { BUSY_S, LOST_S, running, SILENT_S } from "./livestate.js";
+import { Reel } from "./livereel.js";
 import { Call } from "./livertc.js";
 import { Screen } from "./liveview.js";
 
@@ -15,7 +16,7 @@ const KEY_MS = 500;
 class Page {
   constructor(model) {
     const now = performance.now();
-    Object.assign(this, { model, views: new Set(), told: null, hello: null, caps: null, call: null, gone: false, said: "" });
+    Object.assign(this, { model, views: new Set(), told: null, hello: null, caps: null, call: null, gone: false, said: "", reel: null, local: null, remote: null });
     // when the kernel was last heard, pictures were last due, and views last came in sight
     Object.assign(this, { heard: now, since: now, shown: now, expected: 0, waiting: false, asked: {} });
     const send = (content) => this.send(content);
@@ -113,13 +114,20 @@ class Page {
         if ([...this.views].some((view) => !view.hidden)) this.streams[message.of]?.take(message, buffers[0], now);
         break;
       case "rtc":
-        // Several pages may show the session; the kernel names the view whose page is to send.
-        if (!message.v || [...this.views].some((view) => view.id === message.v)) this.call?.take(message);
+        if (this.named(message)) this.call?.take(message);
         break;
       case "grab":
         this.grab(message);
         break;
+      case "recorder":
+        if (this.named(message)) this.reels(message);
+        break;
     }
+  }
+
+  /** Several pages may show the session; the kernel names the view whose page is to send. */
+  named({ v }) {
+    return !v || [...this.views].some(({ id }) => id === v);
   }
 
   wantKey(of) {
@@ -138,6 +146,15 @@ class Page {
     const [view] = [...this.views].filter(({ surfaces }) => surfaces[of]?.seen);
     const picture = await view?.surfaces[of].grab(quality);
     if (picture) this.send({ kind: "snapshot", id, of, width: picture.width, height: picture.height }, [picture.data]);
+  }
+
+  /** Record what the page receives: begin, go on after slices were written, or end. */
+  reels({ op, id, n }) {
+    if (op === "start" && this.remote) this.reel = new Reel(id, this.remote, (content, buffers) => this.send(content, buffers));
+    else if (op === "start") this.send({ kind: "slice", id, n: 1, last: true, error: "no picture has come yet" });
+    else if (this.reel?.id !== id) return;
+    else if (op === "took") this.reel.took(n);
+    else this.reel.stop();
   }
 
   // -- what a view asks ------------------------------------------------------------------------
@@ -215,7 +232,7 @@ class Page {
     if (this.call === null) return;
     for (const { surfaces } of this.views) {
       surfaces.input.play(this.local?.getVideoTracks().length ? this.local : null);
-      surfaces.output.play(this.remote ?? null);
+      surfaces.output.play(this.remote);
     }
   }
 
@@ -242,6 +259,7 @@ class Page {
   }
 
   end() {
+    this.reel?.stop();
     clearInterval(this.timer);
     removeEventListener("pagehide", this.bye);
     removeEventListener("pageshow", this.back);
