@@ -20,7 +20,7 @@ from .._engine import engine
 from ..contract.models import names
 from ..display.poster import new_id, poster, poster_picture, show
 from ..display.shown import Shown
-from ..errors import DecartSDKError, InvalidInputError
+from ..errors import DecartSDKError
 from ..widgets.feed import Feed
 from ..widgets.live import LiveView
 
@@ -96,7 +96,7 @@ class Desk:
         """Take a picture for the poster while there is one to take."""
         if session.over or not session.is_connected() or not session.figures:
             return
-        coming = engine().start(session.snapshot)
+        coming = self._live.picture()
         try:
             self._picture = poster_picture(coming.result(LAST_S))
         except (TimeoutError, DecartSDKError):
@@ -115,10 +115,10 @@ class Desk:
         return {
             "model": self._live.model,
             "models": names("realtime"),
-            "path": "kernel",
+            "path": self._live.path,
             "size": list(self._live.size),
             "features": list(self._live.features),
-            "sources": [],
+            "sources": list(self._live.sources),
             "poster": self.element,
         }
 
@@ -167,8 +167,19 @@ class Desk:
 
     # -- what the page asks ----------------------------------------------------------------------
 
+    def opened(self, view: str) -> None:
+        """Take it that a view is there."""
+        self._live.opened(view)
+
+    def serve(self, function: Callable[..., object], *args: object) -> None:
+        """Do what may take its time in a thread of its own; the page is told what came of it."""
+        self._act(function, *args)
+
     def asked(self, kind: str, content: Mapping[str, Any]) -> None:
         """Take a wish of the page."""
+        if kind == "rtc" or (kind == "snapshot" and "buffers" in content):
+            self._live.heard(content)  # at once: it only leaves a word
+            return
         serve: Callable[[Mapping[str, Any]], object] = getattr(self, f"_{kind}")
         self._act(serve, content)
 
@@ -235,11 +246,8 @@ class Desk:
     def _mute(self, content: Mapping[str, Any]) -> None:
         self._live.mute(content.get("on") is True)
 
-    def _source(self, _: Mapping[str, Any]) -> None:
-        raise InvalidInputError("Set the source from a cell: live.set_source(...).")
-
-    def _rtc(self, _: Mapping[str, Any]) -> None:
-        """Nothing: the media of this session is here."""
+    def _source(self, content: Mapping[str, Any]) -> None:
+        self._live.sends_now(str(content.get("name"))[:80])
 
     # -- the watch -------------------------------------------------------------------------------
 
@@ -252,7 +260,7 @@ class Desk:
             route=self.view.route,
         )
         self.view.attach(feed)
-        session.previewed_by(lambda: _drawn(feed))
+        session.previewed_by(lambda: self._live.drawn() or _drawn(feed))
         first, prompt = True, session.prompt
         try:
             while not session.over:
@@ -264,7 +272,7 @@ class Desk:
                     first, self._wanted_at = False, now
                 elif session.prompt != prompt:
                     prompt, self._wanted_at = session.prompt, now + SETTLE_S
-                self._take_picture(session, now)
+                self._take_picture(now)
                 notes = [feed.counters(view).note for view in feed.views]
                 self._feed_note = next(filter(None, notes), "")
                 self._refresh()
@@ -284,7 +292,7 @@ class Desk:
             view.left_s = None
             engine().start(session.end, "page_closed")
 
-    def _take_picture(self, session: Session, now: float) -> None:
+    def _take_picture(self, now: float) -> None:
         coming = self._coming
         if coming is not None and coming.done():
             self._coming = None
@@ -293,7 +301,7 @@ class Desk:
                 self._update_poster()
         elif coming is None and self._wanted_at is not None and now >= self._wanted_at:
             self._wanted_at = None
-            self._coming = engine().start(session.snapshot)
+            self._coming = self._live.picture()
 
     def _refresh(self, *, force: bool = False) -> None:
         with self._telling:
@@ -302,7 +310,7 @@ class Desk:
                 return
             self._told = told
             answered, self._answered = self._answered, []
-            self.view.refresh(answered=answered)
+            self.view.refresh(done=answered)
 
     def _poster(self) -> Shown:
         delays = self._live.delays_ms() if self._live.session.begun else []

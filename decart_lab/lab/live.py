@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -31,6 +32,8 @@ FEATURES: Final = (
     *("start", "stop", "prompt", "image", "enhance", "model", "record", "snapshot", "mute"),
     *("keep", "input"),
 )
+PAGE_SOURCES: Final = ("camera", "microphone", "screen")
+"""What the browser itself sends."""
 HISTORY: Final = 30
 _CHANGES: Final = ("prompt", "image", "enhance")
 _LOCK: Final = threading.RLock()
@@ -121,6 +124,16 @@ class Live(LiveSession):
         return FEATURES
 
     @property
+    def path(self) -> str:
+        """Where the media is: in the "kernel", or in the page ("browser")."""
+        return "kernel"
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """Sources that the view offers."""
+        return ()
+
+    @property
     def idle_timeout(self) -> float:
         """Seconds without use after which the session ends."""
         return float(self._options.get("idle_timeout") or float("inf"))
@@ -170,6 +183,10 @@ class Live(LiveSession):
             self._remember()
             self._desk.tell("")
         return self
+
+    def begin(self) -> Self:
+        """Start as soon as there is what is needed."""
+        return self.start()
 
     def end(self) -> Summary:
         """End the session; again, it does nothing. Return its seconds and reason."""
@@ -249,6 +266,28 @@ class Live(LiveSession):
     def __repr__(self) -> str:
         return self._desk.text() if not self.running else super().__repr__()
 
+    # -- what the desk asks ----------------------------------------------------------------------
+
+    def opened(self, view: str) -> None:
+        """Take it that a view is there."""
+
+    def heard(self, content: Mapping[str, Any]) -> None:
+        """Take what a page says of media that is in it; here there is none."""
+
+    def sends_now(self, name: str) -> None:
+        """Take it that the page sends something else; here the kernel sends."""
+        raise InvalidInputError(
+            f"The page cannot send {name!r} here. Set the source from a cell: live.set_source(...)."
+        )
+
+    def picture(self) -> Future[Any]:
+        """Ask for the next frame, as an array."""
+        return engine().start(self._session.snapshot)
+
+    def drawn(self) -> Mapping[str, Any]:
+        """Return figures of drawing that the page measures itself; {} when the feed does."""
+        return {}
+
     # -- inside ----------------------------------------------------------------------------------
 
     async def _prepare(self) -> Session:
@@ -310,12 +349,17 @@ def open_live(
             return before
         before.end()
         print(f"The session this cell had opened was ended after {seconds(before.seconds)}.")
-    live = Live(realtime, source, options, detach=detach)
+    make: type[Live] = Live
+    if isinstance(source, str) and source in PAGE_SOURCES:
+        from .pagelive import PageLive
+
+        make = PageLive
+    live = make(realtime, source, options, detach=detach)
     with _LOCK:
         for old in [other for other, found in _found.items() if not found.running]:
             del _found[old]
         _found[key] = live
-    return live.start()
+    return live.begin()
 
 
 def _change(live: Live, options: Mapping[str, Any]) -> None:

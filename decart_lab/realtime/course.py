@@ -32,9 +32,9 @@ from .watch import IdleWatch
 if TYPE_CHECKING:
     from .._clock import Clock
     from .captures import Captures
+    from .link import AnyPeer
     from .measure import Measure
     from .meter import Meter
-    from .peer import Peer
     from .uplink import Uplink
 
 
@@ -157,7 +157,7 @@ class Course:
             case Unknown(name=name):
                 self.measure.unknown(name)
 
-    def on_peer(self, peer: Peer | None) -> None:
+    def on_peer(self, peer: AnyPeer | None) -> None:
         """Take media from another peer."""
         self.captures.hub.attach(peer)
         self.measure.attach(peer)

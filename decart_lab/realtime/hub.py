@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import av
 
     from ..media.rtc.frames import EncodedFrame
-    from .peer import Peer
+    from .link import AnyPeer
 
 _log = logging.getLogger("decart_lab")
 
@@ -30,11 +30,11 @@ class Hub:
         self._pixels: list[Callable[[av.VideoFrame], object]] = []
         self._sound: list[Callable[[av.AudioFrame], object]] = []
         self._lock = threading.Lock()
-        self._peer: Peer | None = None
+        self._peer: AnyPeer | None = None
         self._decoding = False
         self._hearing = False
 
-    def attach(self, peer: Peer | None) -> None:
+    def attach(self, peer: AnyPeer | None) -> None:
         """Take frames from this peer from now on."""
         with self._lock:
             self._detach()

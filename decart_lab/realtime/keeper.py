@@ -28,7 +28,7 @@ from .watch import Flow, FlowWatch
 
 if TYPE_CHECKING:
     from .._clock import Clock
-    from .peer import Peer
+    from .link import AnyPeer
 
 LOOK_S: Final = 0.25
 """How often figures, caps and watches are looked at, in seconds."""
@@ -59,7 +59,7 @@ class Owner(Protocol):
         """Note what the service says."""
         ...
 
-    def on_peer(self, peer: Peer | None) -> None:
+    def on_peer(self, peer: AnyPeer | None) -> None:
         """Take media from this peer from now on."""
         ...
 

@@ -19,7 +19,11 @@ from .signaling.base import Change, Signaling, Summary
 
 if TYPE_CHECKING:
     from .._clock import Clock
+    from .browser import PagePeer
     from .peer import Peer
+
+    AnyPeer = Peer | PagePeer
+    """With its media in this process, or in a browser's page."""
 
 MEDIA_S: Final = 15.0
 """How long a peer may take to connect after the answer, in seconds."""
@@ -47,7 +51,9 @@ Signal = ServerEvent | PeerChanged | SignalingLost
 class MakePeer(Protocol):
     """Makes the peer of a link, bound to the session's outgoing tracks."""
 
-    def __call__(self, ice_servers: Sequence[IceServer], on_state: Callable[[str], None]) -> Peer:
+    def __call__(
+        self, ice_servers: Sequence[IceServer], on_state: Callable[[str], None]
+    ) -> AnyPeer:
         """Return a peer that has not offered yet."""
         ...
 
@@ -75,12 +81,13 @@ class Link:
         clock: Clock,
     ) -> None:
         self.signaling = signaling
-        self.peer: Peer | None = None
+        self.peer: AnyPeer | None = None
         self.over = asyncio.Event()
         self._make_peer = make_peer
         self._post = post
         self._clock = clock
         self._listener: asyncio.Task[None] | None = None
+        self._trickling: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._guard = guard(None)
 
@@ -98,6 +105,7 @@ class Link:
         self._guard = guard(self.signaling.farewell())
         self._listener = asyncio.get_running_loop().create_task(self._listen())
         await peer.accept(answer)
+        self._trickle(peer)
         await self._connected(peer)
 
     async def restart(self, ice_servers: Sequence[IceServer]) -> None:
@@ -115,6 +123,7 @@ class Link:
         offer = await peer.offer()
         answer = await self.signaling.reoffer(offer)
         await peer.accept(answer.answer_sdp)
+        self._trickle(peer)
         await self._connected(peer)
 
     async def end(self) -> Summary | None:
@@ -140,16 +149,17 @@ class Link:
     async def aclose(self) -> None:
         """Close everything here; the service is not told."""
         listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await listener
+        for task in (listener, self._trickling):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         peer, self.peer = self.peer, None
         if peer is not None:
             await _capped(peer.close())
         await _capped(self.signaling.aclose())
 
-    def _new_peer(self, ice_servers: Sequence[IceServer]) -> Peer:
+    def _new_peer(self, ice_servers: Sequence[IceServer]) -> AnyPeer:
         def on_state(state: str) -> None:
             if self.peer is peer:  # what a peer of the past says is of no interest
                 self._changed.set()
@@ -159,7 +169,7 @@ class Link:
         self.peer = peer
         return peer
 
-    async def _connected(self, peer: Peer) -> None:
+    async def _connected(self, peer: AnyPeer) -> None:
         """Wait for media; the session's end, or a peer that fails, ends the wait."""
         began = self._clock.now()
         while peer.state not in ("connected", "failed", "closed") and not self.over.is_set():
@@ -184,6 +194,22 @@ class Link:
                 f"No media connection came about ({peer.state}).",
                 hint="Check that UDP to the service is allowed, or that it offers TURN servers.",
             )
+
+    def _trickle(self, peer: AnyPeer) -> None:
+        """Send what a peer finds after its offer, as long as it is the one in use."""
+        found = peer.candidates
+        if found is None:
+            return
+
+        async def send() -> None:
+            while self.peer is peer:
+                candidate = await found.get()
+                with contextlib.suppress(DecartSDKError):  # one way less; the others may do
+                    await self.signaling.send_candidates([candidate])
+
+        if self._trickling is not None:
+            self._trickling.cancel()
+        self._trickling = asyncio.get_running_loop().create_task(send())
 
     async def _listen(self) -> None:
         try:

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
     from ..media.rtc.frames import EncodedFrame
     from .latency import Latency
-    from .peer import Peer, PeerStats
+    from .link import AnyPeer
+    from .peer import PeerStats
     from .uplink import Uplink
 
 
 EVENTS_S: Final = 3.0
 """How late the service's first word may be after the first frame, in seconds."""
+_COUNTED: Final = ("frames_in", "bytes_in", "frames_out", "bytes_out")
 WAITING: Final = 60
 """Encoded frames that may wait for their pixels."""
 
@@ -57,7 +59,7 @@ class Measure:
         self._latency = latency
         self._uplink = uplink
         self._on_frame = on_frame
-        self._peer: Peer | None = None
+        self._peer: AnyPeer | None = None
         self._told: PeerStats | None = None
         self._asking: asyncio.Task[None] | None = None
         self._before: dict[str, float] = {}
@@ -72,7 +74,7 @@ class Measure:
         if latency is not None:
             hub.add_pixels(self._on_pixels)
 
-    def attach(self, peer: Peer | None) -> None:
+    def attach(self, peer: AnyPeer | None) -> None:
         """Read this peer's counters from now on."""
         self._peer = peer
         self._told = None
@@ -123,11 +125,12 @@ class Measure:
         out = None if self._uplink is None else self._uplink.video_out
         received = None if video is None else video.counters()
         sent = None if out is None else out.counters()
+        sends = sent is not None or (self._peer is not None and video is None)
         return {
             "fps_in": rate("frames_in"),
             "kbps_in": rate("bytes_in") * 8 / 1000,
-            "fps_out": rate("frames_out") if sent is not None else math.nan,
-            "kbps_out": rate("bytes_out") * 8 / 1000 if sent is not None else math.nan,
+            "fps_out": rate("frames_out") if sends else math.nan,
+            "kbps_out": rate("bytes_out") * 8 / 1000 if sends else math.nan,
             "rtt_ms": math.nan if told is None else told.rtt_s * 1e3,
             "loss": math.nan if told is None else told.loss,
             "jitter_ms": math.nan if told is None else told.jitter_s * 1e3,
@@ -144,6 +147,10 @@ class Measure:
     def _counts(self) -> dict[str, float]:
         out = None if self._uplink is None else self._uplink.video_out
         sent = None if out is None else out.counters()
+        told = self._told
+        if told is not None and self._peer is not None and self._peer.video_in is None:
+            # The media is in a page, which counts for itself.
+            return {name: getattr(told, name) for name in _COUNTED}
         return {
             **self._totals,
             "frames_out": 0 if sent is None else sent.frames_sent,

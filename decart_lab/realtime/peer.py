@@ -106,6 +106,7 @@ class Peer:
         self.state = "new"
         self.video_in: VideoIn | None = None
         self.audio_in: AudioIn | None = None
+        self.candidates: asyncio.Queue[Candidate | None] | None = None  # all are in the offer
         self._video_out = video_out
         self._on_state = on_state
         self._answered = False

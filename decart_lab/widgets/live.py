@@ -39,6 +39,9 @@ class Controller(Protocol):
     def mirror(self) -> Mapping[str, Any]:
         """Return how everything stands."""
 
+    def opened(self, view: str) -> None:
+        """Take it that a view is there."""
+
     def asked(self, kind: str, content: Mapping[str, Any]) -> None:
         """Take a wish of the page."""
 
@@ -138,6 +141,7 @@ class LiveView(LabWidget):
             for old in surplus:
                 feed.gone(old)
             feed.ready(view, caps)
+        self._controller.opened(view)
 
     def _on_ack(self, content: Mapping[str, Any]) -> None:
         self._looked()
@@ -175,7 +179,8 @@ class LiveView(LabWidget):
 
     def _asking(self, kind: str) -> Callable[[Mapping[str, Any]], None]:
         def asked(content: Mapping[str, Any]) -> None:
-            self._looked()
+            if kind != "rtc" or _draws(content):
+                self._looked()
             self._controller.asked(kind, content)
 
         return asked
@@ -189,6 +194,13 @@ class LiveView(LabWidget):
 
     def _text(self) -> str:
         return self._controller.text()
+
+
+def _draws(content: Mapping[str, Any]) -> bool:
+    """Return whether a page that holds the media says that it draws it: then somebody looks."""
+    stats = content.get("stats")
+    drawn = stats.get("drawn_fps") if isinstance(stats, dict) else None
+    return isinstance(drawn, int | float) and drawn > 0
 
 
 def _is_side(value: object) -> TypeGuard[int]:
