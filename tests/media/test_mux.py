@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 
 import av
@@ -166,7 +165,7 @@ def test_the_size_is_read_from_a_key_frame(codec, size):
 
 
 @pytest.mark.parametrize("codec", CODECS)
-@pytest.mark.parametrize("data", [b"", b"\0" * 40, b"\0\0\0\1\x65" + os.urandom(30)])
+@pytest.mark.parametrize("data", [b"", b"\0" * 40, b"\0\0\0\1\x65" + bytes(range(60, 90))])
 def test_what_is_no_key_frame_is_refused(tmp_path, codec, data):
     with pytest.raises(MediaError, match="damaged"):
         frame_size(codec, data)
