@@ -159,6 +159,6 @@ class _Bits:
     def skip_scaling(self, size: int) -> None:
         last = following = 8
         for _ in range(size):
-            if following:
+            if following:  # after 0 the last one is repeated, without a word
                 following = (last + self.signed()) % 256
-            last = following or last
+            last = following

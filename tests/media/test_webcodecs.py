@@ -67,6 +67,20 @@ def test_every_profile_is_understood(
     assert found.codec.endswith("28")  # level 4.0
 
 
+def test_bytes_that_only_guard_against_a_start_code_are_left_out() -> None:
+    def number(value: int) -> str:
+        return "0" * ((value + 1).bit_length() - 1) + f"{value + 1:b}"
+
+    bits = "".join(f"{byte:08b}" for byte in (66, 0xC0, 30))
+    bits += number(0) + number(0) + number(1) + "0"
+    bits += number(2**30) + number(0) + number(0)  # an offset with thirty zeros in a row
+    bits += number(1) + "0" + number(19) + number(10) + "1" + "1" + "0" + "0" + "1"
+    body = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+    guarded = body.replace(b"\x00\x00\x00", b"\x00\x00\x03\x00")
+    assert guarded != body
+    assert describe("h264", b"\x00\x00\x01\x67" + guarded) == Description("avc1.42C01E", 320, 176)
+
+
 def test_frames_between_tell_nothing() -> None:
     for codec in ("h264", "vp8"):
         encoder = VideoEncoder(codec, bitrate=500_000)  # type: ignore[arg-type]

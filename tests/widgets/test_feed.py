@@ -166,9 +166,11 @@ def test_an_acknowledgement_that_makes_no_sense_changes_nothing(
 ) -> None:
     stage.page.answers = False
     stage.ready("a", CAPS)
-    stage.feed.ack(message)
-    stage.play(3)
+    stage.play(1)
     wait(lambda: stage.page.of("a"))
+    stage.feed.ack(message)
+    wait(lambda: not stage.feed._inbox)
+    stage.play(1)
     counters = stage.feed.counters("a")
     assert (counters.drawn, counters.flow) == (0, "credit")
     assert 1 <= counters.in_flight <= counters.window
