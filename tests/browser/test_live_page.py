@@ -283,6 +283,7 @@ def test_hostile_text_in_a_live_panel_is_only_read(live):
     assert HOSTILE in live.inner_text(".dl-note")
     assert live.evaluate("window.hacked") is None
     assert live.query_selector(".dl-live img") is None
+    assert live.evaluate("document.querySelector('.dl-live style').textContent") == ""
 
 
 def test_the_poster_is_hidden_while_the_view_is_there(live):
