@@ -116,6 +116,10 @@ def test_the_camera_goes_to_the_service_and_its_picture_comes_back(call):
     assert not any("key" in message or "token" in message for message in sent(call, "rtc"))
     call.evaluate("window.say({kind: 'rtc', op: 'close', gen: window.gen})")
     assert set(call.evaluate(TRACKS)) == {"ended"}, "no camera stays on"
+    canvas = "document.querySelector('.dl-output canvas')"
+    call.wait_for_function(f"!{canvas}.hidden && {canvas}.width >= 160")
+    colour = call.evaluate(f"[...{canvas}.getContext('2d').getImageData(9, 9, 1, 1).data]")
+    assert sum(colour[:3]) > 30, "the last picture stays"
 
 
 def test_an_offer_has_a_line_for_sound_and_is_made_for_the_named_view_only(call):

@@ -73,6 +73,7 @@ export class Panel {
     this.looks = LOOKS.map(([look, text, title]) => el("button", { type: "button", title: `${title} (W)`, onclick: () => this.setLook(look) }, text));
     this.shot = this.button("Snapshot", "S", "Keep the picture that is shown", () => page.snapshot(this));
     this.record = this.button("Record", "R", "Record the output to a file", () => page.send({ kind: "record", on: !page.told?.recording }));
+    this.record.classList.add("dl-record");
     this.details = this.button("Figures", "O", "Show what is measured over the picture", () => this.toggleFigures());
     this.float = this.button("Float", "V", "Picture in picture", () => this.pictureInPicture());
     this.full = this.button("Full screen", "F", "Fill the screen", () => this.fullScreen());
@@ -256,9 +257,8 @@ export class Panel {
     this.models.value = told?.model ?? this.page.hello?.model ?? "";
     this.models.title = runs ? "A session keeps its model; stop it to choose another" : "Model";
     this.record.disabled = !runs;
-    say(this.record, told?.recording ? "Stop recording" : "Record");
     this.record.setAttribute("aria-pressed", Boolean(told?.recording));
-    say(this.mute, told?.muted ? "Unmute" : "Mute");
+    this.record.title = told?.recording ? "Ends the recording (R)" : "Record the output to a file (R)";
     this.mute.setAttribute("aria-pressed", Boolean(told?.muted));
     if (told?.source && [...this.sources.options].some(({ value }) => value === told.source)) this.sources.value = told.source;
     this.asks.draw();

@@ -78,6 +78,7 @@ export class Surface {
   play(stream) {
     const { video, canvas } = this;
     if (video.srcObject === stream) return;
+    if (stream === null && video.videoWidth) this.keepLast();
     video.srcObject = stream;
     video.hidden = stream === null;
     canvas.hidden = stream !== null;
@@ -91,6 +92,13 @@ export class Surface {
     video.requestVideoFrameCallback?.(each);
   }
 
+  /** Draw what the video shows, which is about to be taken from it. */
+  keepLast() {
+    const { videoWidth: width, videoHeight: height } = this.video;
+    Object.assign(this.canvas, { width, height });
+    this.pen.drawImage(this.video, 0, 0);
+  }
+
   get seen() {
     return this.last > 0;
   }
@@ -98,12 +106,8 @@ export class Surface {
   /** What is shown, as JPEG; null before the first picture. */
   async grab(quality = 0.9) {
     if (!this.seen) return null;
-    let { canvas } = this;
-    if (!this.video.hidden) {
-      const { videoWidth: width, videoHeight: height } = this.video;
-      canvas = Object.assign(document.createElement("canvas"), { width, height });
-      canvas.getContext("2d").drawImage(this.video, 0, 0);
-    }
+    const { canvas } = this;
+    if (!this.video.hidden) this.keepLast();
     const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", quality));
     return { width: canvas.width, height: canvas.height, data: await blob.arrayBuffer() };
   }
