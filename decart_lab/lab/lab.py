@@ -330,11 +330,12 @@ class Lab:
 
     def live(
         self,
-        model: ModelSpec | str = "lucy-2.1",
+        model: ModelSpec | str | None = None,
         prompt: str | None = None,
         *,
         source: Any = "synthetic",
         image: Any = None,
+        preset: str | Preset | None = None,
         max_seconds: float | None = MAX_SECONDS,
         idle_timeout: float | None = IDLE_TIMEOUT_S,
         name: str = "",
@@ -348,12 +349,14 @@ class Lab:
 
         Parameters
         ----------
-        model : str or ModelSpec, default "lucy-2.1"
-            A realtime model.
+        model : str or ModelSpec, optional
+            A realtime model; by default the preset's, or "lucy-2.1".
         prompt : str, optional
             What to show; without one, and without an image, the input comes back unchanged.
-        source, image, max_seconds
-            As for :meth:`session`.
+        source, image, preset, max_seconds
+            As for :meth:`session`; and "camera", "microphone" or "screen" for what the browser
+            itself sends: pictures then go between the page and the service, and the session
+            begins with the first view.
         idle_timeout : float or None, default 120
             Seconds after which the session ends when nobody looks at it or uses it; before that
             the view counts down.
@@ -378,9 +381,13 @@ class Lab:
         """
         self._open()
         from .live import open_live
+        from .session import chosen
 
         limits = {"max_seconds": max_seconds, "idle_timeout": idle_timeout}
-        given = {"model": model, "prompt": prompt, "image": image, **limits, **options}
+        kept = {} if preset is None else chosen(preset)
+        named = {"model": model, "prompt": prompt, "image": image}
+        named = {name: value for name, value in named.items() if value is not None}
+        given = {"model": VIDEO_MODEL, **kept, **named, **limits, **options}
         return open_live(self._client.realtime, source, given, name=name, detach=detach)
 
     def view(self, token: str) -> LiveSession:
