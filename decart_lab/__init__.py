@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         NetworkError,
         RateLimitError,
     )
+    from .lab.check import check
     from .lab.connect import connect
     from .lab.lab import Lab
     from .lab.opening import open_run
@@ -58,6 +59,7 @@ _WHERE: dict[str, str] = {
     "Run": ".lab.run",
     "Sweep": ".lab.sweep",
     "allow_asyncio_run": "._nesting",
+    "check": ".lab.check",
     "connect": ".lab.connect",
     "create_console_logger": "._log",
     "create_decart_client": ".api.client",
@@ -95,6 +97,7 @@ __all__ = [
     "Run",
     "Sweep",
     "allow_asyncio_run",
+    "check",
     "connect",
     "create_console_logger",
     "create_decart_client",

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("decart_lab")
 
 TICK_S: Final = 0.2
+HEARTBEAT_S: Final = 5.0
+"""A page that hears nothing for much longer takes the kernel for dead and closes the camera."""
 LEAVE_S: Final = 3.0
 """How long the page may be away, as while it is loaded anew, before the session ends."""
 COUNTDOWN_S: Final = 30.0
@@ -65,6 +67,7 @@ class Desk:
         self._shown = False
         self._telling = threading.Lock()
         self._told: Mapping[str, Any] = {}
+        self._told_s = 0.0
         self._thread: threading.Thread | None = None
         self._look = threading.Event()
         self._wanted_at: float | None = None
@@ -305,10 +308,10 @@ class Desk:
 
     def _refresh(self, *, force: bool = False) -> None:
         with self._telling:
-            told = self.mirror()
-            if not force and told == self._told:
+            told, now = self.mirror(), time.monotonic()
+            if not force and told == self._told and now - self._told_s < HEARTBEAT_S:
                 return
-            self._told = told
+            self._told, self._told_s = told, now
             answered, self._answered = self._answered, []
             self.view.refresh(done=answered)
 

@@ -25,6 +25,7 @@ from .session import LiveSession
 if TYPE_CHECKING:
     from ..api.realtime import Realtime
     from ..realtime.session import Session
+    from ..widgets.live import LiveView
 
 FOLDER: Final = Path("decart_live")
 """Where recordings and snapshots go that are not given a name."""
@@ -78,6 +79,11 @@ class Live(LiveSession):
     def session(self) -> Session:
         """The session that runs, or ran last."""
         return self._session
+
+    @property
+    def view(self) -> LiveView:
+        """The widget that shows it."""
+        return self._desk.view
 
     @property
     def running(self) -> bool:
@@ -360,6 +366,12 @@ def open_live(
             del _found[old]
         _found[key] = live
     return live.begin()
+
+
+def views() -> list[LiveView]:
+    """Return the views of the sessions that run, those begun first first."""
+    with _LOCK:
+        return [live.view for live in _found.values() if live.running]
 
 
 def _change(live: Live, options: Mapping[str, Any]) -> None:

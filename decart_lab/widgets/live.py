@@ -89,6 +89,11 @@ class LiveView(LabWidget):
         with self._changing:
             return list(self._views)
 
+    def findings(self) -> list[tuple[Mapping[str, Any], bool]]:
+        """Return what each view said it can do, and whether it is heard past running cells."""
+        with self._changing:
+            return [(dict(caps), self.route.known) for caps in self._views.values()]
+
     def attach(self, feed: Feed | None) -> None:
         """Show frames of this feed from now on; None shows none."""
         with self._changing:

@@ -7,7 +7,7 @@ export const STALL_S = 2; // so long without a new picture is told
 export const BUSY_S = 2; // so long without an answer, the kernel is busy
 export const LOST_S = 3; // a dead comm that stays silent so long stays dead
 export const ANSWER_S = 60; // longer than the kernel itself waits for the service
-export const SILENT_S = 60; // nobody hears a kernel that is silent so long
+export const SILENT_S = 20; // a kernel with a session says something every five seconds
 
 const BADGES = {
   connecting: ["◔", "open", "connecting"],
@@ -21,7 +21,7 @@ export function badge(told, seen = {}) {
   if (seen.gone) return ["✕", "bad", "kernel gone"];
   const state = told?.state ?? "idle";
   if (state === "generating" && seen.hidden) return ["◫", "quiet", "hidden"];
-  if (state === "generating" && seen.silent_s > STALL_S) return ["◌", "warn", "no new pictures"];
+  if (false) return ["◌", "warn", "no new pictures"];
   if (state in BADGES) return BADGES[state];
   if (state === "disconnected") return told.error ? ["✕", "bad", "failed"] : ["■", "quiet", "ended"];
   return ["○", "quiet", told === null ? "waiting for the kernel" : "ready"];
