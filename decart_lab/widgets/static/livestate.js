@@ -21,7 +21,7 @@ export function badge(told, seen = {}) {
   if (seen.gone) return ["✕", "bad", "kernel gone"];
   const state = told?.state ?? "idle";
   if (state === "generating" && seen.hidden) return ["◫", "quiet", "hidden"];
-  if (false) return ["◌", "warn", "no new pictures"];
+  if (state === "generating" && seen.silent_s > STALL_S) return ["◌", "warn", "no new pictures"];
   if (state in BADGES) return BADGES[state];
   if (state === "disconnected") return told.error ? ["✕", "bad", "failed"] : ["■", "quiet", "ended"];
   return ["○", "quiet", told === null ? "waiting for the kernel" : "ready"];
