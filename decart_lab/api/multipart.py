@@ -8,15 +8,23 @@ user's file name or path never goes on the wire: parts are named after their fie
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+import threading
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import BinaryIO, Final
 
 from ..errors import InvalidInputError, MediaError
 from ..media.inputs import PreparedInput
+from ..media.prepared import stamp
 from ..media.sniff import FORMATS
 
 CHUNK: Final = 256 * 1024
+REMEMBERED: Final = 32
+"""So many files of one chunk are kept in memory: a sweep sends the same ones again and again."""
+
 _SUFFIXES: Final = {row.name: row.suffix for row in FORMATS}
 
 
@@ -77,10 +85,42 @@ def _quoted(text: str) -> str:
     return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
+class _Lately:
+    """Small files that were sent lately, by path and stamp: one that was changed is another."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[tuple[Path, tuple[int, int]], bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def recall(self, prepared: PreparedInput) -> bytes | None:
+        """Return what a file holds, None when it is to be read."""
+        if prepared.path is None or prepared.size_bytes > CHUNK or not self._held:
+            return None
+        try:
+            found = stamp(prepared.path.stat())
+        except OSError:
+            return None
+        changed = prepared.changed(found) or found[0] != prepared.size_bytes
+        return None if changed else self._held.get((prepared.path, found))
+
+    def keep(self, path: Path, found: tuple[int, int], content: bytes) -> None:
+        """Remember a file, and forget the one remembered longest."""
+        with self._lock:
+            self._held[path, found] = content
+            if len(self._held) > REMEMBERED:
+                self._held.popitem(last=False)
+
+
+_lately: Final = _Lately()
+
+
 def _begin(prepared: PreparedInput) -> tuple[BinaryIO, bytes]:
     file = prepared.open()
     try:
-        return file, file.read(min(CHUNK, prepared.size_bytes))
+        chunk = file.read(min(CHUNK, prepared.size_bytes))
+        if prepared.path is not None and len(chunk) == prepared.size_bytes:
+            _lately.keep(prepared.path, stamp(os.fstat(file.fileno())), chunk)
+        return file, chunk
     except OSError:
         file.close()
         raise
@@ -90,6 +130,10 @@ async def _read(name: str, prepared: PreparedInput) -> AsyncIterator[bytes]:
     if prepared.content is not None:
         for start in range(0, len(prepared.content), CHUNK):
             yield prepared.content[start : start + CHUNK]
+        return
+    known = _lately.recall(prepared)
+    if known is not None:
+        yield known
         return
     left = prepared.size_bytes
     file = None

@@ -30,7 +30,7 @@ from .fetch import Fetcher
 from .inputs import form
 from .jobs import accepted, check_poll, expired
 from .options import Options, checked, merge, queue_kinds, safe_path
-from .results import MAX_ON_DISK, collect, destination
+from .results import MAX_ON_DISK, WhenSaved, collect, destination
 
 OnStatus = Callable[[Job], object]
 SaveTo = str | PathLike[str]
@@ -240,8 +240,12 @@ class Queue:
     @overload
     async def result(self, job_id: str, *, save_to: None = None) -> ResultBytes: ...
     @overload
-    async def result(self, job_id: str, *, save_to: SaveTo) -> Media: ...
-    async def result(self, job_id: str, *, save_to: SaveTo | None = None) -> ResultBytes | Media:
+    async def result(
+        self, job_id: str, *, save_to: SaveTo, when_saved: WhenSaved | None = None
+    ) -> Media: ...
+    async def result(
+        self, job_id: str, *, save_to: SaveTo | None = None, when_saved: WhenSaved | None = None
+    ) -> ResultBytes | Media:
         """Fetch what a completed job made; it can be fetched again.
 
         Parameters
@@ -251,6 +255,9 @@ class Queue:
         save_to : path, optional
             Stream to this file and return a Media; otherwise the bytes are returned. An existing
             file is replaced, and only by a whole result.
+        when_saved : callable, optional
+            Called with the path and the SHA-256 of a saved file, in the thread that wrote it; it
+            may move the file. What it raises is raised.
 
         Raises
         ------
@@ -277,6 +284,7 @@ class Queue:
             save_to=path,
             job_id=job_id,
             hints=_RESULT_HINTS,
+            when_saved=when_saved,
         )
 
     async def submit_and_poll(

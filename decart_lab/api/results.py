@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -26,6 +26,8 @@ from ..media.sniff import sniff
 MAX_IN_MEMORY: Final = 512_000_000
 MAX_ON_DISK: Final = 2_000_000_000
 _BLOCK: Final = 1 << 20
+
+WhenSaved = Callable[[Path, str], object]
 
 
 def destination(save_to: object) -> Path | None:
@@ -68,6 +70,7 @@ async def collect(
     save_to: Path | None,
     job_id: str | None = None,
     hints: dict[int, str] | None = None,
+    when_saved: WhenSaved | None = None,
 ) -> ResultBytes | Media:
     """Make a call whose answer is media, and return it.
 
@@ -77,6 +80,9 @@ async def collect(
         "image", "video" or both: what may come.
     save_to : Path or None
         From :func:`destination`.
+    when_saved : callable, optional
+        Called with the path and the SHA-256 in the thread that saved the file; what it raises is
+        raised.
 
     Raises
     ------
@@ -100,7 +106,7 @@ async def collect(
             )
         return ResultBytes(content)
     part = save_to.with_name(f"{save_to.name}.{secrets.token_hex(4)}.part")
-    call.receive = _Receiver(part, kinds, save_to)
+    call.receive = _Receiver(part, kinds, save_to, when_saved)
     settled = False
     try:
         answer = await caller.call(operation, what, call, job_id=job_id, hints=hints)
@@ -130,10 +136,17 @@ class _Receiver:
     when the call is repeated. A small body is one visit to a thread.
     """
 
-    def __init__(self, part: Path, kinds: tuple[str, ...], save_to: Path) -> None:
+    def __init__(
+        self,
+        part: Path,
+        kinds: tuple[str, ...],
+        save_to: Path,
+        when_saved: WhenSaved | None,
+    ) -> None:
         self._part = part
         self._kinds = kinds
         self._save_to = save_to
+        self._when_saved = when_saved
 
     async def __call__(self, head: Head, chunks: AsyncIterator[bytes]) -> tuple[str, Probe | str]:
         size, digest = 0, hashlib.sha256()
@@ -175,13 +188,18 @@ class _Receiver:
         rest: list[bytes],
         digest: hashlib._Hash,
     ) -> tuple[str, Probe | str]:
-        file = self._write(files, file, rest, digest)
+        # What came in one block is looked at where it is: a file is read in some seventy steps,
+        # each of which would let go of the interpreter and take it again.
+        whole = b"".join(rest) if file is None else None
+        file = self._write(files, file, rest if whole is None else [whole], digest)
         file.flush()
         os.fsync(file.fileno())
         file.close()
-        found = _look(head, self._part, self._kinds)
+        found = _look(head, self._part if whole is None else whole, self._kinds)
         if not isinstance(found, str):
             self._part.replace(self._save_to)
+            if self._when_saved is not None:
+                self._when_saved(self._save_to, digest.hexdigest())
         return digest.hexdigest(), found
 
 

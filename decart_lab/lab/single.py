@@ -148,9 +148,13 @@ class Watched:
         """Ask after a job."""
         return self._tell(await self._seen(self._client.queue.status(job_id)))
 
-    async def result(self, job_id: str, *, save_to: Path) -> Media:
+    async def result(
+        self, job_id: str, *, save_to: Path, when_saved: Callable[[Path, str], object]
+    ) -> Media:
         """Fetch a result."""
-        return await self._seen(self._client.queue.result(job_id, save_to=save_to))
+        return await self._seen(
+            self._client.queue.result(job_id, save_to=save_to, when_saved=when_saved)
+        )
 
     async def _seen(self, call: Awaitable[T]) -> T:
         self.used = True

@@ -80,13 +80,17 @@ class PreparedInput:
                 f"{self.label} can no longer be opened: {error.strerror}.",
                 hint="Leave inputs in place until the run is over.",
             ) from error
-        if self._stamp is not None and stamp(os.fstat(file.fileno())) != self._stamp:
+        if self.changed(stamp(os.fstat(file.fileno()))):
             file.close()
             raise InvalidInputError(
                 f"{self.label} was changed after it was checked.",
                 hint="Prepare it again, and leave inputs alone until the run is over.",
             )
         return file
+
+    def changed(self, found: tuple[int, int]) -> bool:
+        """Return whether a stamp of the file is another than when it was checked."""
+        return self._stamp is not None and found != self._stamp
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,10 @@ def why_not_local(path: Path, mounts: str | None = None) -> str:
 def journal_mode(path: Path, version: tuple[int, ...] = sqlite3.sqlite_version_info) -> str:
     """Return the journal mode for a database at a path: WAL only where it is safe.
 
+    Elsewhere the rollback journal is shortened to nothing by a commit. Overwriting its head
+    (PERSIST) is cheaper to write, but then every reader has to open that file too, and a process
+    that may open no more files could not look at its own run.
+
     Warns when the folder is remote or synchronised.
     """
     why = why_not_local(path)

@@ -32,6 +32,8 @@ from .verdict import error_columns, pauses
 from .watcher import Watcher
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .._clock import Clock
     from ..api.client import DecartClient
     from ..media.media import Media
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from .journal import Attempt, Journal
     from .lease import Lease
     from .plan import Point
-    from .store import Store
+    from .store import Store, Stored
     from .turns import Turns
 
 PASSING: Final = (NetworkError, RateLimitError, ServerError, ResponseError)
@@ -163,10 +165,10 @@ class Collecting:
         purchase.phase = "download"
         purchase.lap()
         async with self._downloads:
-            media = await self._download(purchase, job_id)
-        if media is not None:
+            found = await self._download(purchase, job_id)
+        if found is not None:
             purchase.facts["download_s"] = purchase.lap()
-            await self.keep(purchase, media)
+            await self._write_down(purchase, *found)
 
     async def _follow(self, purchase: Purchase, job_id: str, waited_s: float) -> bool:
         """Ask after a job until the service has finished it; False when there is no result."""
@@ -269,13 +271,24 @@ class Collecting:
         self._watcher.finished(purchase)
         await self.end(purchase, PointStatus.LOST, **error_columns(lost, "poll"))
 
-    async def _download(self, purchase: Purchase, job_id: str) -> Media | None:
-        """Fetch a result, again and again within reason; None leaves the point for later."""
+    async def _download(self, purchase: Purchase, job_id: str) -> tuple[Media, Stored] | None:
+        """Fetch a result, again and again within reason; None leaves the point for later.
+
+        The thread that wrote it also puts it where its content says.
+        """
         follow, damaged, began = Follow(), 0, self._clock.now()
+        placed: list[Stored] = []
+
+        def place(path: Path, sha256: str) -> None:
+            here("download.after")
+            placed.append(self._store.adopt(path, sha256))
+
         while True:
             here("download.before")
             try:
-                media = await self._client.queue.result(job_id, save_to=purchase.target)
+                media = await self._client.queue.result(
+                    job_id, save_to=purchase.target, when_saved=place
+                )
             except DecartSDKError as error:
                 if pauses(error) or isinstance(error, StoreError):
                     self._watcher.pause(error)
@@ -295,19 +308,23 @@ class Collecting:
                     return None
                 self._watcher.troubled(error)
             else:
-                here("download.after")
-                return media
+                return media, placed[-1]
             await self._clock.sleep(delay)
 
     async def keep(self, purchase: Purchase, media: Media) -> None:
         """Put a result where its content says, and only then call the point completed."""
-        assert purchase.attempt is not None
         purchase.phase = "store"
         try:
             stored = await asyncio.to_thread(self._store.adopt, media.path, media.sha256)
         except StoreError as error:
             self._watcher.pause(error)
             return
+        await self._write_down(purchase, media, stored)
+
+    async def _write_down(self, purchase: Purchase, media: Media, stored: Stored) -> None:
+        """Call a point completed whose result has its place."""
+        assert purchase.attempt is not None
+        purchase.phase = "store"
         cost = purchase.point.cost_estimate
         facts = purchase.take_facts(
             simulated=media.simulated,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,9 +12,11 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartParser
 
+from decart_lab.api import multipart
 from decart_lab.api.multipart import MultipartBody
 from decart_lab.errors import InvalidInputError, MediaError
 from decart_lab.media.inputs import prepare
+from decart_lab.media.prepared import stamp
 
 from .service import Service, job
 
@@ -66,18 +69,56 @@ async def test_a_body_can_be_sent_again(cat):
 
 
 @pytest.mark.anyio
+async def test_a_small_file_is_read_once_however_often_it_is_sent_unchanged(cat, tmp_path):
+    path, content = tmp_path / "cat.jpg", cat.read_bytes()
+    path.write_bytes(content)
+    prepared = prepare(path)
+    assert content in await whole(MultipartBody({}, {"data": prepared}))
+    before = path.stat()
+    path.write_bytes(bytes(len(content)))  # what a second reading would send
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert content in await whole(MultipartBody({}, {"data": prepared}))
+
+
+@pytest.mark.anyio
+async def test_what_a_changed_file_holds_is_not_sent_for_what_was_checked(cat, tmp_path):
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(cat.read_bytes() + b"a")
+    checked = prepare(path)
+    path.write_bytes(cat.read_bytes() + b"b")
+    os.utime(path, ns=(1, 1))
+    await whole(MultipartBody({}, {"data": prepare(path)}))
+    with pytest.raises(MediaError, match="unchanged"):
+        await whole(MultipartBody({}, {"data": checked}))
+
+
+@pytest.mark.anyio
+async def test_no_more_than_a_few_small_files_are_kept_in_memory(cat, tmp_path):
+    held = multipart._lately._held
+    for number in range(multipart.REMEMBERED + 5):
+        path = tmp_path / f"{number}.jpg"
+        path.write_bytes(cat.read_bytes())
+        await whole(MultipartBody({}, {"data": prepare(path)}))
+    assert len(held) == multipart.REMEMBERED
+    assert (path, stamp(path.stat())) in held
+
+
+@pytest.mark.anyio
 async def test_a_form_without_files_is_a_form(cat):
     assert await parsed(MultipartBody({"prompt": "ink"}, {})) == {"prompt": "ink"}
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("sent_before", [False, True])
 @pytest.mark.parametrize("change", ["gone", "shorter"])
 async def test_a_file_that_changes_while_it_is_sent_is_an_error_with_its_field(
-    cat, tmp_path, change
+    cat, tmp_path, change, sent_before
 ):
     path = tmp_path / "cat.jpg"
     path.write_bytes(cat.read_bytes())
     body = MultipartBody({}, {"data": prepare(path)})
+    if sent_before:
+        await whole(body)
     path.unlink() if change == "gone" else path.write_bytes(b"x" * 100)
     with pytest.raises(MediaError, match="unchanged") as caught:
         await whole(body)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import threading
 
 import pytest
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
@@ -21,6 +23,7 @@ from decart_lab.errors import (
     QueueSubmitError,
     RejectedError,
     ResponseError,
+    StoreError,
 )
 
 from .service import Service, job, refusal
@@ -368,6 +371,25 @@ async def test_a_result_replaces_an_older_file_only_when_it_is_whole(
         assert target.read_bytes() == b"older"
         await client.queue.result("job_1", save_to=target)
     assert target.read_bytes() == short_clip.read_bytes()
+
+
+async def test_a_saved_result_is_handed_over_in_the_thread_that_wrote_it(
+    connected, short_clip, tmp_path
+):
+    target, seen = tmp_path / "out.mp4", []
+
+    def place(path, sha256):
+        seen.append((path.read_bytes(), sha256, threading.get_ident()))
+        raise StoreError("There is no room where it should go.")
+
+    service = scripted(short_clip, content=[FileResponse(short_clip)])
+    async with connected(service) as client:
+        with pytest.raises(StoreError, match="no room"):
+            await client.queue.result("job_1", save_to=target, when_saved=place)
+    [(content, sha256, thread)] = seen
+    assert content == short_clip.read_bytes() == target.read_bytes()
+    assert sha256 == hashlib.sha256(content).hexdigest()
+    assert thread != threading.get_ident()
 
 
 async def test_image_models_go_by_the_queue_only_when_asked_to(connected, cat):

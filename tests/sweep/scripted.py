@@ -22,10 +22,15 @@ def png(number: int) -> bytes:
 
 
 class Scripted:
-    """The app and its counts: ``bought`` by prompt, ``asked`` by job, ``active`` at the most."""
+    """The app and its counts: ``bought`` by prompt, ``asked`` by job, ``active`` at the most.
+
+    With ``together`` the first requests are answered once so many are there at the same time.
+    """
 
     def __init__(self, clip: bytes = b"") -> None:
         self.clip = clip
+        self.together = 1
+        self._met = False
         self.bought: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
         self.prompts: dict[str, str] = {}
@@ -58,6 +63,10 @@ class Scripted:
         self.bought[prompt] += 1
         self.active += 1
         self.most_active = max(self.active, self.most_active)
+        with anyio.move_on_after(10.0):
+            while not self._met and self.active < self.together:
+                await anyio.sleep(0.005)
+        self._met = True
         await anyio.sleep(0.01)
         self.active -= 1
         return prompt

@@ -159,12 +159,13 @@ async def test_a_job_that_never_ends_is_left_to_be_taken_up_again(service, tmp_p
     assert asked < 20
 
 
-async def test_no_more_points_are_in_flight_than_asked_for(service, tmp_path):
+async def test_as_many_points_are_in_flight_as_asked_for_and_never_more(service, tmp_path):
+    service.together = 3  # how many meet by chance depends on the machine
     grid = Grid.of(prompt="ink", seed=range(24), **IMAGE)
     async with bench(service.url, tmp_path, grid, options={"concurrency": 3}) as it:
         await it.rows()
     assert sum(service.bought.values()) == 24
-    assert 2 <= service.most_active <= 3
+    assert service.most_active == 3
 
 
 async def test_pictures_can_go_as_jobs(service, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from statistics import fmean
 
 import pytest
 from hypothesis import given
@@ -58,10 +59,12 @@ def test_polls_gather_where_completions_do():
 def test_a_kind_is_learned_within_a_run_and_its_share_of_calls_is_kept():
     dice, known = random.Random(3), Durations()
     before = known.schedule(KIND, 100.0)
-    known.learn(KIND, *(lognormal(0.5, 0.6, dice) for _ in range(64)))
+    lasted = [lognormal(0.5, 0.6, dice) for _ in range(64)]
+    known.learn(KIND, *lasted)
     free, scarce = known.schedule(KIND, 100.0), known.schedule(KIND, 3.0)
     assert before.times[0] == 0.4  # nothing was known
-    assert scarce.polls <= SPENT * 0.55 * 3.0 < free.polls
+    # a little over its share: some of the jobs that share are only being sent or fetched
+    assert scarce.polls <= SPENT * fmean(lasted) * 3.0 < free.polls
     assert scarce.lag_s > free.lag_s
 
 
