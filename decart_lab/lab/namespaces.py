@@ -22,6 +22,7 @@ from .shelf import Shelf
 
 if TYPE_CHECKING:
     from ..api.client import DecartClient
+    from ..api.results import WhenSaved
     from ..contract.realtime import Dialect
     from ..realtime.policy import Reconnect
     from .session import LiveSession
@@ -104,7 +105,9 @@ class LabQueue:
         relay = relayed(on_status_change, "on_status_change")
         return engine().run(self._queue.wait, job, timeout_s=timeout_s, on_status_change=relay)
 
-    def result(self, job_id: str, *, save_to: SaveTo | None = None) -> Media:
+    def result(
+        self, job_id: str, *, save_to: SaveTo | None = None, when_saved: WhenSaved | None = None
+    ) -> Media:
         """Fetch the result of a completed job.
 
         Parameters
@@ -113,9 +116,16 @@ class LabQueue:
             The ticket.
         save_to : path, optional
             The file to write; by default it is kept beside the runs, named after its content.
+        when_saved : callable, optional
+            As for ``DecartClient.queue.result``; only with ``save_to``.
         """
         if save_to is not None:
-            return engine().run(self._queue.result, job_id, save_to=save_to)
+            return engine().run(self._queue.result, job_id, save_to=save_to, when_saved=when_saved)
+        if when_saved is not None:
+            raise InvalidInputError(
+                "when_saved needs save_to: what has no place of yours is placed by us.",
+                field="when_saved",
+            )
         target = self._shelf.incoming()
         return self._shelf.keep(engine().run(self._queue.result, job_id, save_to=target))
 

@@ -138,6 +138,7 @@ class ScriptedPeer:
         self.state = "new"
         self.video_in: Any = self
         self.audio_in = None
+        self.candidates = None
         self.last_packet_s: float | None = None
         self.closed = False
         self._fate = service.media.pop(0) if service.media else "connected"

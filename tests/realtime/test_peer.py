@@ -243,7 +243,7 @@ def test_damage_to_an_answer_raises_nothing_but_webrtc_errors(plan):
 
 
 async def test_closing_is_quick_and_leaves_no_thread(out):
-    before = {t.name for t in threading.enumerate()}
+    before = set(threading.enumerate())
     service = Service()
     peer, _ = await connected(service, video_out=out, audio_out=AudioOut())
     peer.video_in.add_frame_sink(lambda _: None)
@@ -254,9 +254,12 @@ async def test_closing_is_quick_and_leaves_no_thread(out):
     assert time.monotonic() - began_s < 3 * 3.0
     out.close()
     await service.close()
-    await until(lambda: not [t for t in threading.enumerate() if "decart" in t.name])
-    left = {t.name for t in threading.enumerate()} - before
-    assert not [name for name in left if not name.startswith("asyncio")]  # the stock service's pool
+
+    def left() -> list[str]:  # but for the pool of the stock service
+        new = [t.name for t in threading.enumerate() if t not in before]
+        return [name for name in new if not name.startswith("asyncio")]
+
+    await until(lambda: not left())
 
 
 async def test_a_peer_can_be_closed_before_it_was_answered_and_is_collected():

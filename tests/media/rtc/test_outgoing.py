@@ -186,13 +186,17 @@ async def test_a_second_connection_shares_the_encoding_and_begins_with_a_key_fra
 
 
 async def test_closing_leaves_no_thread():
+    before = set(threading.enumerate())
     out = VideoOut()
     async with two_connections() as (a, b):
         await joined(a, b, out)
         await play(out, count=3)
         out.close()
         out.put(picture(99))
-    assert not [t for t in threading.enumerate() if t.name == "decart-video-out"]
+    new = [t for t in threading.enumerate() if t.name == "decart-video-out" and t not in before]
+    for thread in new:
+        thread.join(10)
+    assert not [t for t in new if t.is_alive()]
 
 
 @pytest.mark.parametrize("codec", ["h264", "vp8"])
