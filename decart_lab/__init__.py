@@ -27,12 +27,15 @@ if TYPE_CHECKING:
         NetworkError,
         RateLimitError,
     )
+    from .lab.check import check
     from .lab.connect import connect
     from .lab.lab import Lab
     from .lab.opening import open_run
     from .lab.run import Run
+    from .lab.session import sessions, stop_all
     from .lab.sweep import Sweep
     from .media.media import Media
+    from .realtime.presets import Preset, delete_preset, list_presets, load_preset, save_preset
     from .sweep.axes import inputs
     from .sweep.template import template
 
@@ -51,19 +54,27 @@ _WHERE: dict[str, str] = {
     "ModelDefinition": ".contract.models",
     "ModelNotFoundError": ".errors",
     "NetworkError": ".errors",
+    "Preset": ".realtime.presets",
     "RateLimitError": ".errors",
     "Run": ".lab.run",
     "Sweep": ".lab.sweep",
     "allow_asyncio_run": "._nesting",
+    "check": ".lab.check",
     "connect": ".lab.connect",
     "create_console_logger": "._log",
     "create_decart_client": ".api.client",
+    "delete_preset": ".realtime.presets",
     "emulator": "",
     "errors": "",
     "inputs": ".sweep.axes",
+    "list_presets": ".realtime.presets",
+    "load_preset": ".realtime.presets",
     "models": ".contract.models",
     "noop_logger": "._log",
     "open_run": ".lab.opening",
+    "save_preset": ".realtime.presets",
+    "sessions": ".lab.session",
+    "stop_all": ".lab.session",
     "template": ".sweep.template",
 }
 """Public name: the module that defines it, or "" for a module that is public itself."""
@@ -81,19 +92,27 @@ __all__ = [
     "ModelDefinition",
     "ModelNotFoundError",
     "NetworkError",
+    "Preset",
     "RateLimitError",
     "Run",
     "Sweep",
     "allow_asyncio_run",
+    "check",
     "connect",
     "create_console_logger",
     "create_decart_client",
+    "delete_preset",
     "emulator",
     "errors",
     "inputs",
+    "list_presets",
+    "load_preset",
     "models",
     "noop_logger",
     "open_run",
+    "save_preset",
+    "sessions",
+    "stop_all",
     "template",
 ]
 

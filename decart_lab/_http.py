@@ -10,6 +10,8 @@ No environment proxy is used; ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are honoure
 
 The key is in clear only inside the request object. Exceptions of the library hold that object, so
 none is chained: errors are raised anew outside the ``except`` block, with a plain copy as cause.
+
+Longer than other files, since nothing else may touch httpx.
 """
 
 from __future__ import annotations
@@ -103,6 +105,11 @@ class Http:
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._closed = False
 
+    @property
+    def logger(self) -> SafeLogger:
+        """Where to report."""
+        return self._logger
+
     async def exchange(self, call: Call) -> Answer:
         """Send one request and take its answer, whatever its status.
 
@@ -141,6 +148,54 @@ class Http:
             sent=evidence.sent,
             response_started=evidence.response_started,
         )
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, call: Call, *, query: Secret | None = None
+    ) -> AsyncIterator[tuple[Head, AsyncIterator[bytes]]]:
+        """Open an answer that goes on and on, whatever its status; for reading only.
+
+        It has a connection of its own, which takes no slot from the calls.
+
+        Parameters
+        ----------
+        call : Call
+            ``total_s`` is for the beginning of the answer; ``read_s`` for the longest silence.
+        query : Secret, optional
+            The address's query, where that lets one in; the key is then not sent.
+
+        Raises
+        ------
+        NetworkError
+            No answer, or it broke off or fell silent.
+        DeadlineError
+            No answer in time.
+        """
+        self._bind()
+        evidence = Evidence(call, self.timeouts.write_s, self._logger)
+        transport = _transport(self._secure)
+        try:
+            opened = None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(call.total_s):
+                    opened = await _send(
+                        transport, self._request(call, evidence, query), evidence, self.host
+                    )
+            if opened is None:
+                raise DeadlineError(
+                    f"{call.method} {call.route} on {self.host} was not answered within "
+                    f"{call.total_s:.4g} s.",
+                    sent=evidence.sent,
+                )
+            head, incoming = opened
+            self.simulated = head.simulated
+            self._logger.debug(f"{call.method} {call.route}: {head.status}, a stream")
+            try:
+                yield head, _chunks(incoming, head, evidence, self.host)
+            finally:
+                await _close(incoming)
+        finally:
+            await transport.aclose()
 
     async def aclose(self) -> None:
         """Close the connections; the object cannot be used after."""
@@ -201,15 +256,19 @@ class Http:
         finally:
             await _close(incoming)
 
-    def _request(self, call: Call, evidence: Evidence) -> _Outgoing:
-        """Make the request; the one place where the key is revealed, and nothing here fails."""
+    def _request(self, call: Call, evidence: Evidence, query: Secret | None = None) -> _Outgoing:
+        """Make the request; the one place where secrets are revealed, and nothing here fails."""
         headers = {"accept": call.accept, "accept-encoding": "identity"}
         headers["user-agent"] = self._user_agent
-        if self._key is not None:
+        if self._key is not None and query is None:
             headers["x-api-key"] = self._key.reveal()
+        headers |= call.headers
         if call.once:
             headers["connection"] = "close"
-        request = _Outgoing(call.method, self.base_url + call.path, headers)
+        url = self.base_url + call.path
+        if query is not None:
+            url = f"{url}?{query.reveal()}"
+        request = _Outgoing(call.method, url, headers)
         read_s = call.read_s or self.timeouts.read_s
         request.extensions = {"timeout": {"connect": self.timeouts.connect_s, "read": read_s}}
         if call.body is not None:
@@ -316,7 +375,7 @@ async def _send(
     except asyncio.CancelledError as error:
         cancelled = error.args
     except Exception as error:  # noqa: BLE001 - some of aiohttp's pass through unmapped
-        cause = _copy(error)
+        cause = plain_copy(error)
     del request
     if cancelled is not None:
         raise asyncio.CancelledError(*cancelled)
@@ -343,7 +402,7 @@ async def _chunks(
         except asyncio.CancelledError as error:
             cancelled = error.args
         except Exception as error:  # noqa: BLE001 - as in _send
-            cause = _copy(error)
+            cause = plain_copy(error)
         if cancelled is not None:
             raise asyncio.CancelledError(*cancelled)
         if cause is not None:
@@ -367,7 +426,8 @@ async def _close(incoming: _Incoming) -> None:
         await incoming.close()
 
 
-def _copy(error: Exception) -> TransportFailure:
+def plain_copy(error: Exception) -> TransportFailure:
+    """Return a library's exception without what it held: its words, bounded and redacted."""
     text = " ".join(redact(str(error)).split())[:300]
     name = type(error).__name__
     # The class is named only where there is nothing better: a reset comes as ConnectTimeout.
@@ -382,7 +442,8 @@ def _head(response: httpx.Response) -> Head:
 
 
 @cache
-def _tls(secure: bool) -> ssl.SSLContext:
+def tls(secure: bool) -> ssl.SSLContext:
+    """Return what certificates are checked with; the same for every connection."""
     # Loading the authorities takes some 20 ms, so it is done once, and not for plain http.
     if secure:
         return httpx.create_ssl_context(trust_env=True)
@@ -394,7 +455,7 @@ def _transport(secure: bool, *, reuse: bool = True) -> AiohttpTransport:
     keeping: dict[str, Any] = {"keepalive_timeout": 15.0} if reuse else {"force_close": True}
 
     def session() -> aiohttp.ClientSession:  # made where it is used: it belongs to a loop
-        connector = aiohttp.TCPConnector(limit=MAX_IN_FLIGHT, ssl=_tls(secure), **keeping)
+        connector = aiohttp.TCPConnector(limit=MAX_IN_FLIGHT, ssl=tls(secure), **keeping)
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
-    return AiohttpTransport(verify=_tls(secure), trust_env=False, client=session)
+    return AiohttpTransport(verify=tls(secure), trust_env=False, client=session)

@@ -134,6 +134,8 @@ class Call:
         Consumes the body of a 2xx answer; else it is read into memory up to ``max_bytes``.
     slow_ok : bool
         False gives up on an answer that arrives slower than ``MIN_RATE``.
+    headers : mapping of str to str
+        Further headers, names in lower case, in printable ASCII: the caller sees to that.
     """
 
     method: str
@@ -148,6 +150,7 @@ class Call:
     on_progress: Callable[[int, int], object] | None = None
     receive: Receive | None = None
     slow_ok: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def decoder(head: Head, host: str) -> Callable[[bytes], list[bytes]] | None:

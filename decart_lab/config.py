@@ -25,6 +25,7 @@ DEFAULT_CONFIRM_USD: Final = 5.0
 ENV_API_KEY: Final = "DECART_API_KEY"
 ENV_URL: Final = "DECART_LAB_URL"
 ENV_RUNS: Final = "DECART_LAB_RUNS"
+ENV_PRESETS: Final = "DECART_LAB_PRESETS"
 ENV_CONFIRM_USD: Final = "DECART_LAB_CONFIRM_USD"
 
 
@@ -182,6 +183,11 @@ def jupyter_server_url() -> str | None:
 def runs_root() -> Path:
     """Return the folder that holds the runs: ``DECART_LAB_RUNS``, else ``./decart_runs``."""
     return Path(os.environ.get(ENV_RUNS, "").strip() or "decart_runs").expanduser()
+
+
+def presets_root() -> Path:
+    """Return the folder that holds presets: ``DECART_LAB_PRESETS``, else ``./decart_presets``."""
+    return Path(os.environ.get(ENV_PRESETS, "").strip() or "decart_presets").expanduser()
 
 
 def confirm_usd() -> float:

@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"errors"},
     "_log": {"errors", "config"},
     "_engine": {"errors", "_clock", "_log"},
+    "_watchdog": {"config"},
     "_nesting": {"errors"},
     "_retry": BASE,
     "_wire": {"errors", "_clock"},
@@ -32,8 +33,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_http": BASE | {"_retry", "_wire", "_evidence"},
     "contract": {"errors", "_clock"},
     "media": {"errors", "_clock"},
-    "realtime": BASE | {"contract", "media", "_http", "_retry", "_wire", "_engine"},
-    "api": BASE | {"contract", "media", "realtime", "_http", "_retry", "_wire"},
+    "_caller": BASE | {"_http", "_retry", "_wire", "contract"},
+    "realtime": BASE
+    | {"contract", "media", "_caller", "_http", "_retry", "_wire", "_engine", "_watchdog"},
+    "api": BASE | {"contract", "media", "realtime", "_caller", "_http", "_retry", "_wire"},
     "emulator": BASE | {"contract", "media", "_engine"},
     "proxy": BASE | {"_http", "_wire"},
     "metrics": {"errors", "media"},
@@ -67,6 +70,8 @@ CONFINED: dict[str, set[str]] = {
     "httpx": {"_http"},
     "httpx_aiohttp": {"_http"},
     "aiohttp": {"_http"},
+    "httpx_sse": {"realtime/signaling/sse"},
+    "websockets": {"realtime/signaling/socket"},
     "nest_asyncio": {"_nesting"},
     "nest_asyncio2": {"_nesting"},
     "tqdm": {"display/progress"},
@@ -83,7 +88,7 @@ CONFINED: dict[str, set[str]] = {
     "uvicorn": {"emulator", "proxy"},
     "pandas": {"sweep/table", "realtime/stats", "compare", "metrics", "display", "lab"},
 }
-NAMED_ANYWHERE = {"pandas"}  # signatures say DataFrame
+NAMED_ANYWHERE = {"pandas", "av"}  # signatures say DataFrame and VideoFrame
 INSIDE_FUNCTIONS_ONLY = {"pandas", "IPython", "av", "PIL", "numpy", "tqdm", "uvicorn"}
 """Imported when used, since each costs a newcomer's first cell tenths of a second.
 
@@ -132,7 +137,8 @@ def offences(source: str, path: str) -> list[str]:
     parts = path.removesuffix(".py").split("/")
     is_package = parts[-1] == "__init__"
     module = ".".join(["decart_lab", *(parts[:-1] if is_package else parts)])
-    unit, where = parts[0], "/".join(parts)
+    unit = parts[0]
+    rooms = {"/".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
     found = []
     if unit not in MAY_IMPORT:
         return [f"{path}: {unit} is not in the table of the house"]
@@ -148,7 +154,7 @@ def offences(source: str, path: str) -> list[str]:
             continue
         places = CONFINED.get(top)
         named_only = top in NAMED_ANYWHERE and use.when == "never"
-        if places is not None and not {unit, where} & places and not named_only:
+        if places is not None and not rooms & places and not named_only:
             found.append(f"{path}:{use.line}: {top} belongs in {', '.join(sorted(places))} only")
         eager = top in INSIDE_FUNCTIONS_ONLY and use.when == "import"
         if eager and (unit not in LAZY_UNITS or top == "pandas"):

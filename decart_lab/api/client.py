@@ -12,6 +12,7 @@ from os import PathLike
 from typing import Any, NoReturn, Self, overload
 
 from .. import config
+from .._caller import Caller
 from .._clock import Clock, RealClock
 from .._http import Http
 from .._log import SafeLogger
@@ -21,13 +22,13 @@ from ..contract.models import ModelSpec
 from ..contract.responses import ResultBytes
 from ..errors import InvalidAPIKeyError, InvalidInputError
 from ..media.media import Media
-from .caller import Caller
 from .fetch import Fetcher
 from .files import Files
-from .lookups import ModelsApi, Realtime
+from .lookups import ModelsApi
 from .options import merge
 from .process import process
 from .queue import Queue
+from .realtime import Realtime
 from .tokens import Tokens
 
 
@@ -134,7 +135,13 @@ class DecartClient:
         self.tokens = Tokens(self._caller)
         self.files = Files(self._caller, self._fetcher)
         self.models = ModelsApi(self._caller)
-        self.realtime = Realtime(self._caller)
+        self.realtime = Realtime(
+            self._caller,
+            self._fetcher,
+            key=key,
+            realtime_base_url=self.realtime_base_url,
+            user_agent=user_agent,
+        )
 
     @property
     def simulated(self) -> bool | None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
+from .._caller import Caller, nonsense, parse_json
 from .._wire import Answer, Call
 from ..contract.responses import FileReference, check_id, valid_id
 from ..errors import (
@@ -16,7 +17,6 @@ from ..errors import (
     InvalidInputError,
 )
 from ..media.inputs import prepare
-from .caller import Caller, nonsense, parse_json
 from .fetch import Fetcher
 from .inputs import is_url, prepare_url
 from .multipart import MultipartBody

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from .._caller import nonsense, parse_json
 from .._retry import may_repeat
 from .._wire import Answer
 from ..contract.responses import Job, valid_id
@@ -18,7 +19,6 @@ from ..errors import (
     ResponseError,
     combined,
 )
-from .caller import nonsense, parse_json
 
 LOST_AFTER: Final = 4
 """So many 404 or senseless answers in a row are believed; fewer may be a gateway's hiccup."""

@@ -1,4 +1,4 @@
-"""Small questions: which model a name stands for, and how many sessions are left."""
+"""A small question: which model a name stands for."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import overload
 
 from pydantic import BaseModel, ConfigDict
 
+from .._caller import Caller, nonsense, parse_json
 from .._wire import BytesBody, Call
 from ..contract.models import ModelSpec
-from ..contract.responses import RealtimeQuota
-from ..errors import DecartSDKError, InvalidInputError, ModelsResolveError, RealtimeQuotaError
-from .caller import Caller, nonsense, parse_json
+from ..errors import DecartSDKError, InvalidInputError, ModelsResolveError
 
 Names = list[str] | list[ModelSpec] | list[ModelSpec | str] | tuple[ModelSpec | str, ...]
 
@@ -85,36 +84,3 @@ def _name(model: object) -> str:
     if isinstance(model, str) and model:
         return model
     raise InvalidInputError("model must be a name or a list of names.", field="model")
-
-
-class Realtime:
-    """Realtime, as far as plain requests go. Reached as ``client.realtime``."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
-
-    async def quota(self) -> RealtimeQuota:
-        """Ask how many realtime sessions the organisation may hold, and holds.
-
-        Returns
-        -------
-        RealtimeQuota
-            ``limit``, ``active``, ``remaining``; None means unlimited or not told.
-
-        Raises
-        ------
-        RealtimeQuotaError
-            Also of a cause class.
-        """
-        what = "Asking for the realtime quota"
-        path = "/v1/realtime/quota"
-        call = Call("GET", path, path, self._caller.http.timeouts.call_s)
-        answer = await self._caller.call(RealtimeQuotaError, what, call)
-        return parse_json(
-            answer,
-            RealtimeQuota,
-            lambda why: nonsense(RealtimeQuotaError, what, answer.head, why),
-        )
-
-    def __repr__(self) -> str:
-        return "<realtime: quota>"

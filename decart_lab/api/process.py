@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from .._caller import Caller
 from .._wire import Call
 from ..contract.responses import ResultBytes
 from ..errors import ProcessingError
 from ..media.media import Media
-from .caller import Caller
 from .inputs import Fetch, form
 from .options import Options, checked, safe_path
 from .results import MAX_ON_DISK, collect, destination

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from os import PathLike
 from typing import Any, Final, Literal, overload
 
+from .._caller import Caller, nonsense, parse_json
 from .._wire import Call
 from ..contract.models import ModelSpec
 from ..contract.responses import Job, JobResult, ResultBytes, check_id
@@ -25,7 +26,6 @@ from ..errors import (
     ResponseError,
 )
 from ..media.media import Media
-from .caller import Caller, nonsense, parse_json
 from .fetch import Fetcher
 from .inputs import form
 from .jobs import accepted, check_poll, expired

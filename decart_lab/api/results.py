@@ -15,13 +15,13 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import IO, Any, Final
 
+from .._caller import Caller, nonsense
 from .._wire import Call, Head
 from ..contract.responses import ResultBytes
 from ..errors import DecartSDKError, InvalidInputError, MediaError, StoreError
 from ..media.media import Media
 from ..media.probe import Probe, probe
 from ..media.sniff import sniff
-from .caller import Caller, nonsense
 
 MAX_IN_MEMORY: Final = 512_000_000
 MAX_ON_DISK: Final = 2_000_000_000

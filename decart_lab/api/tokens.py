@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from .._caller import Caller, nonsense, parse_json
 from .._wire import BytesBody, Call
 from ..contract.models import ModelSpec
 from ..contract.responses import ClientToken, ClientTokenAnswer
 from ..errors import DecartSDKError, InvalidInputError, TokenCreateError
-from .caller import Caller, nonsense, parse_json
 
 MAX_EXPIRES_S: Final = 3600
 MAX_LISTED: Final = 20

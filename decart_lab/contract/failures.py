@@ -69,6 +69,36 @@ def cause_of(status: int, body: ErrorBody) -> type[DecartSDKError]:
     return _CAUSES.get(status, RejectedError)
 
 
+_WORDS: Final[dict[str, type[DecartSDKError]]] = {
+    "invalid session": NotFoundError,
+    "invalid api key": AuthError,
+    "unauthorized": AuthError,
+    "permission denied": AuthError,
+    "not allowed": AuthError,
+    "401": AuthError,
+}
+"""What the official SDKs take for permanent in a message without a status (7.2)."""
+
+
+def cause_of_words(text: str) -> type[DecartSDKError] | None:
+    """Return the class that says why something failed, where there are only words for it.
+
+    Examples
+    --------
+    >>> cause_of_words("Invalid API key").__name__
+    'AuthError'
+    >>> cause_of_words("At capacity") is None
+    True
+    """
+    body = ErrorBody(text)
+    if body.moderated:
+        return ModerationError
+    if body.out_of_credits:
+        return CreditsError
+    low = text.lower()
+    return next((cause for words, cause in _WORDS.items() if words in low), None)
+
+
 def failure(
     operation: type[DecartSDKError],
     what: str,

@@ -72,3 +72,17 @@ def video_cost(model: str, seconds: float) -> float:
     0.2
     """
     return round(price_of(model).per_s * seconds, 6)
+
+
+def realtime_cost(model: str, seconds: float, speed: str = "") -> float:
+    """Return the price of that many seconds of realtime generation in USD; NaN when unknown.
+
+    The tier ``speed="fast"`` costs twice as much (wire contract, section 7.4).
+
+    Examples
+    --------
+    >>> realtime_cost("lucy-2.1", 60), realtime_cost("lucy-2.5", 60, "fast")
+    (1.2, 2.4)
+    """
+    times = 2 if speed == "fast" else 1
+    return round(price_of(model).realtime_per_s * seconds * times, 6)

@@ -11,19 +11,28 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from . import fault_routes, file_routes, generation_routes, other_routes, token_routes
+from . import (
+    fault_routes,
+    file_routes,
+    generation_routes,
+    other_routes,
+    session_routes,
+    stream_routes,
+    token_routes,
+)
 from .answers import Refusal
 from .fault_layer import FaultLayer
 from .gate import MARK, Gate
-from .services import Services
-
-LOOPBACK_ORIGIN: Final = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?"
+from .problems import PREFIX, Problem
+from .services import LOOPBACK_ORIGIN, Services
 
 ROUTES: Final = [
     *generation_routes.routes,
     *token_routes.routes,
     *file_routes.routes,
     *other_routes.routes,
+    *session_routes.routes,
+    *stream_routes.routes,
     *fault_routes.routes,
 ]
 
@@ -41,7 +50,7 @@ def make_app(parts: Services, *, host: str) -> Starlette:
     cors = Middleware(
         CORSMiddleware,
         allow_origins=list(parts.settings.allow_origins),
-        allow_origin_regex=LOOPBACK_ORIGIN,
+        allow_origin_regex=LOOPBACK_ORIGIN.pattern,
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=["x-api-key", "If-Match", "Last-Event-ID", "Content-Type"],
         expose_headers=["ETag", "Location", "Retry-After", MARK],
@@ -61,6 +70,9 @@ async def _refuse(_: Request, exc: Exception) -> Response:
     return exc.answer()
 
 
-async def _http_error(_: Request, exc: Exception) -> Response:
+async def _http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
+    if request.url.path.startswith(PREFIX):
+        refusal = Refusal(exc.status_code, exc.detail, exc.headers)
+        return Problem.of(refusal).answer()
     return JSONResponse({"detail": exc.detail}, exc.status_code, exc.headers)

@@ -1,8 +1,8 @@
 """Who is calling: API keys and client tokens, never stored and never logged.
 
-Any non-empty key is welcome except those that begin with ``invalid``; an emulator that was given
-keys takes no others. A client token is known by its keyed hash (``ek_...``) or by its signature
-(JWT), until it expires; both forms work for every call (wire contract, section 6).
+Any non-empty key is welcome except those that begin with ``invalid`` or ``evt_``; an emulator that
+was given keys takes no others. A client token is known by its keyed hash (``ek_...``) or by its
+signature (JWT), until it expires; both forms work for every call (wire contract, section 6).
 """
 
 from __future__ import annotations
@@ -47,25 +47,40 @@ class Gatekeeper:
         self._keyring = keyring
         self._clock = clock
 
-    def admit(self, headers: Headers) -> Caller:
+    def admit(self, headers: Headers, *, running: TokenRecord | None = None) -> Caller:
         """Return the caller of a request.
+
+        Parameters
+        ----------
+        headers : Headers
+            Of the request.
+        running : TokenRecord, optional
+            The client token that the session in question was opened with: it goes on controlling
+            that session when it has expired (wire contract, section 6).
 
         Raises
         ------
         Refusal
             401: no key, or one that is not accepted.
         """
-        key = headers.get("x-api-key", "").strip()
+        return self.admit_key(headers.get("x-api-key", ""), running=running)
+
+    def admit_key(self, given: str, *, running: TokenRecord | None = None) -> Caller:
+        """Return the caller who shows that key; as :meth:`admit`."""
+        key = given.strip()
         if not key:
             # OpenAPI would make this 422; the documentation says 401 (contradiction 4).
             raise Refusal(401, "No API key: send it in the x-api-key header.")
         if key.startswith("ek_"):
             token = self._world.token_by_hash(self._keyring.hash(key))
-            return self._with_token(token)
+            return self._with_token(token, running)
         if key.count(".") == 2 and key.startswith("eyJ"):
-            token_id = self._keyring.verify(key, self._clock.utc())
-            return self._with_token(self._world.tokens.get(token_id) if token_id else None)
-        if key.startswith("invalid") or not self._known(key):
+            at = self._clock.utc() if running is None else running.created_at
+            token_id = self._keyring.verify(key, at)
+            token = self._world.tokens.get(token_id) if token_id else None
+            return self._with_token(token, running)
+        # An event token reads one session's events, and is no key to anything (section 7.1).
+        if key.startswith(("invalid", "evt_")) or not self._known(key):
             raise Refusal(401, "Invalid API key.")
         return Caller()
 
@@ -82,8 +97,9 @@ class Gatekeeper:
             raise Refusal(403, "Client tokens cannot be created with a client token.")
         return caller
 
-    def _with_token(self, token: TokenRecord | None) -> Caller:
-        if token is None or token.expires_at <= self._clock.utc():
+    def _with_token(self, token: TokenRecord | None, running: TokenRecord | None) -> Caller:
+        over = token is not None and token.expires_at <= self._clock.utc()
+        if token is None or (over and token is not running):
             raise Refusal(401, "The client token is not valid or has expired.")
         return Caller(token)
 

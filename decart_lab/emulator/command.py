@@ -47,6 +47,24 @@ def parser() -> argparse.ArgumentParser:
         help="how long jobs take, in seconds (default: as models and clips ask for)",
     )
     add(
+        "--sessions",
+        type=int,
+        default=5,
+        metavar="N",
+        help="sessions at once (default: 5); 0: no limit",
+    )
+    add(
+        "--session-s", type=float, default=600.0, metavar="S", help="longest session (default: 600)"
+    )
+    add(
+        "--idle-s",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="longest silence of one (default: 30)",
+    )
+    add("--no-mark", action="store_true", help="do not write SIMULATED into live frames")
+    add(
         "--allow-origin",
         action="append",
         default=[],
@@ -95,6 +113,10 @@ def main(argv: Sequence[str]) -> int:
         capacity=options.capacity,
         seed=options.seed,
         service_times=options.service_times,
+        session_limit=options.sessions or None,
+        session_s=options.session_s,
+        idle_s=options.idle_s,
+        mark=not options.no_mark,
         host=options.host,
         allow_origins=options.allow_origin,
         faults=options.fault,

@@ -47,9 +47,18 @@ class Door:
         self._shut = False
         self._reopening: asyncio.Task[None] | None = None
 
-    def lead_to(self, server: uvicorn.Server) -> None:
-        """Say whose way in this is: the server's application knows its door before it is one."""
+    def lead_to(self, server: uvicorn.Server, forget: Callable[[], None]) -> None:
+        """Say whose way in this is: the server's application knows its door before it is one.
+
+        Parameters
+        ----------
+        server : uvicorn.Server
+            The server.
+        forget : callable
+            Drops what a server that is killed would not know any more.
+        """
         self._server = server
+        self._forget = forget
 
     def refuse(self, seconds: float) -> None:
         """Close the listening socket, and idle connections, for that many emulator seconds.
@@ -61,6 +70,16 @@ class Door:
     def accept(self) -> None:
         """Listen again now; safe from any thread."""
         self._on_loop(self._accept)
+
+    def slam(self, seconds: float) -> None:
+        """Break every connection, forget all sessions, and be closed for that long.
+
+        What a client sees of a server that is killed and started again; on the server's loop.
+        """
+        self._refuse(seconds)
+        for connection in list(self._server.server_state.connections):
+            reset(connection.transport)
+        self._forget()
 
     def end(self) -> None:
         """Let every visit that holds a connection go, because the server ends."""

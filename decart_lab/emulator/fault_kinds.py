@@ -9,15 +9,20 @@ from typing import Final, Literal, NamedTuple
 
 from ..errors import InvalidInputError
 from .fault_effects import Visit
+from .session_faults import LiveEffect
 
 Value = float | str
-Hook = Literal["listener", "request", "body", "answer", "job", "content", "account", "clock"]
+Hook = Literal[
+    "listener", "request", "body", "answer", "job", "content", "account", "clock", "session"
+]
 """What a fault happens to: new connections; a request before it is read; its body on the way in;
-an answer on its way out; what a job is said to be; the media; who pays; the server's time."""
+an answer on its way out; what a job is said to be; the media; who pays; the server's time; a
+realtime session."""
 
 BUYING: Final = ("generate", "jobs")
 READING: Final = ("status", "content")
-ROUTES: Final = (*BUYING, *READING, "other")
+SESSIONS: Final = ("create", "live")
+ROUTES: Final = (*BUYING, *READING, "other", *SESSIONS)
 
 
 class Outcome(NamedTuple):
@@ -29,9 +34,11 @@ class Outcome(NamedTuple):
         Class that a call raises while the fault lasts, "" when it raises nothing; "A or B" where
         the packets decide.
     status : str
-        Where the point of a sweep ends when the fault strikes once.
+        Where the point of a sweep ends when the fault strikes once. For a realtime session: it is
+        "unharmed", "recovered" (the same session goes on), "replaced" (by a new one), "ended", or
+        "refused".
     paid : int
-        Ledger entries that the point has then.
+        Ledger entries that the point, or the session and what replaced it, has then.
     """
 
     error: str
@@ -53,6 +60,8 @@ class Fault:
         What it does, as the end of a sentence that begins with "The service".
     effect : callable
         Does it to one request.
+    live : callable or None
+        Does it to one realtime session.
     outcomes : dict
         What it must provoke, by route.
     parameters : dict
@@ -72,6 +81,7 @@ class Fault:
     parameters: Mapping[str, Value] = field(default_factory=dict)
     side: Literal["server", "client"] = "server"
     large: bool = False
+    live: LiveEffect | None = None
 
     @property
     def routes(self) -> tuple[str, ...]:

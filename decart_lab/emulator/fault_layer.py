@@ -49,7 +49,9 @@ def route_of(method: str, path: str) -> tuple[str | None, str | None, str | None
         if found is not None:
             named = found.groupdict()
             return route, named.get("model"), named.get("job")
-    if method != "OPTIONS" and path.startswith(("/v1/", "/watch-stream/")):
+    # A stream of events has no end that could be waited for; its fault is one of sessions.
+    endless = path.startswith("/v1/realtime/sessions/") and path.endswith("/events")
+    if method != "OPTIONS" and path.startswith(("/v1/", "/watch-stream/")) and not endless:
         return "other", None, None
     return None, None, None
 

@@ -5,7 +5,7 @@ strikes what it must provoke: the error that a call of the client raises while t
 where a sweep's point ends, and with how many paid requests, when it strikes once. The tests are
 parametrised over these rows; a new fault is a row here and, where it does something new, a function
 in :mod:`.fault_effects`. Faults of the client's own machine (a full disk) are rows beside the tests
-that inject them.
+that inject them. It is a table, and as long as there are rows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from __future__ import annotations
 from typing import Final
 
 from . import fault_effects as effects
-from .fault_kinds import BUYING, READING, Fault, Outcome
+from . import session_faults as sessions
+from .fault_kinds import BUYING, READING, Fault, Outcome, Value
+from .session_faults import LiveEffect
 
 
 def _buying(error: str, status: str, paid: int) -> dict[str, Outcome]:
@@ -25,6 +27,16 @@ def _reading(error: str) -> dict[str, Outcome]:
     return dict.fromkeys(READING, Outcome(error, "completed", 1))
 
 
+def _session(
+    name: str, says: str, live: LiveEffect, outcomes: dict[str, Outcome], **parameters: Value
+) -> Fault:
+    """Return the row of a fault of realtime sessions; its times are the emulator's seconds."""
+    return Fault(name, "session", says, effects.nothing, outcomes, parameters, live=live)
+
+
+_UNHARMED: Final = Outcome("", "unharmed", 1)
+_RECOVERED: Final = Outcome("", "recovered", 1)
+_REPLACED: Final = Outcome("", "replaced", 2)
 _EVERYWHERE: Final = (*BUYING, *READING)
 
 _ROWS: Final = (
@@ -357,6 +369,104 @@ _ROWS: Final = (
         "says that the content is kept no longer",
         effects.refusal(410, "The content is no longer kept."),
         {"content": Outcome("NotFoundError", "lost", 1)},
+    ),
+    # -- realtime sessions ---------------------------------------------------------------------
+    _session(
+        "session_unavailable",
+        "has no room for another session",
+        sessions.unavailable,
+        {"create": Outcome("ServerError", "refused", 0)},
+        retry_after_s=1.0,
+    ),
+    _session(
+        "slow_start",
+        "takes long to the first generated frame",
+        sessions.slow_start,
+        {"create": _UNHARMED},
+        wait_s=5.0,
+    ),
+    _session(
+        "queue_position",
+        "lets the session queue behind others, and on a WebSocket says where it stands",
+        sessions.queue_position,
+        {"create": _UNHARMED},
+        positions=3.0,
+        each_s=0.5,
+    ),
+    _session(
+        "ice_drop",
+        "sends and answers nothing any more on the connection of the media",
+        sessions.ice_drop,
+        {"live": _RECOVERED},
+        after_s=1.0,
+    ),
+    _session(
+        "ice_restart",
+        "asks for an ICE restart, which helps",
+        sessions.ice_restart,
+        {"live": _RECOVERED},
+        after_s=1.0,
+    ),
+    _session(
+        "ice_restart_fails",
+        "loses the connection of the media and asks for an ICE restart, which does not help",
+        sessions.ice_restart_fails,
+        {"live": _REPLACED},
+        after_s=1.0,
+    ),
+    _session(
+        "sse_cut",
+        "breaks the stream of events",
+        sessions.sse_cut,
+        {"live": _RECOVERED},
+        after_s=1.0,
+    ),
+    _session(
+        "etag_storm",
+        "lets several PATCHes come too late, whatever ETag they bring",
+        sessions.etag_storm,
+        {"create": _UNHARMED},
+        patches=3.0,
+    ),
+    _session(
+        "frozen_media",
+        "sends no media for a while",
+        sessions.frozen_media,
+        {"live": _RECOVERED},
+        after_s=1.0,
+        for_s=8.0,
+    ),
+    _session(
+        "packet_loss",
+        "loses a share of the packets of media, the same ones each time",
+        sessions.packet_loss,
+        {"live": _UNHARMED},
+        share=0.1,
+        for_s=1e9,
+    ),
+    _session(
+        "socket_closed",
+        "closes the WebSocket of the session",
+        sessions.socket_closed,
+        {"live": _REPLACED},
+        after_s=1.0,
+        code=1013.0,
+    ),
+    _session(
+        "server_killed",
+        "is killed, and comes back without any memory of sessions",
+        sessions.server_killed,
+        {"live": _REPLACED},
+        after_s=1.0,
+        for_s=1.0,
+    ),
+    _session(
+        "session_ended",
+        "ends the session for a reason of its own, such as moderation_violation",
+        sessions.session_ended,
+        {"live": Outcome("SessionClosedError", "ended", 1)},
+        after_s=1.0,
+        reason="moderation_violation",
     ),
 )
 

@@ -48,7 +48,7 @@ class Armed:
         How many requests (or jobs) that it could strike are let through first.
     times : int or None
         How often it strikes; None for always. A fault of jobs counts jobs, and strikes each of
-        them at every request.
+        them at every request; one of sessions counts sessions, and strikes each of them once.
     chance : float
         With which probability it strikes, by the emulator's own dice.
     values : dict
@@ -56,7 +56,7 @@ class Armed:
     struck : int
         How often it has.
     jobs, turns : dict
-        Which jobs it has met, with whether it strikes them, and how often it has.
+        Which jobs, or sessions, it has met, with whether it strikes them, and how often it has.
     """
 
     id: int
@@ -149,8 +149,8 @@ class Faults:
         name : str
             One of ``FAULTS``.
         route : str, optional
-            "generate", "jobs" (a submission), "status", "content" or "other"; by default every
-            route that the fault has.
+            "generate", "jobs" (a submission), "status", "content" or "other", and of realtime
+            sessions "create" or "live"; by default every route that the fault has.
         model : str, optional
             Only requests about this model, by the name that was asked for.
         after : int, default 0
@@ -219,13 +219,27 @@ class Faults:
                     return armed
         return None
 
+    def beset(self, route: str, model: str, session_id: str) -> list[Armed]:
+        """Return the faults that strike a realtime session and have not met it yet."""
+        with self._lock:
+            found = [
+                armed
+                for armed in self._armed
+                if armed.fault.hook == "session"
+                and session_id not in armed.jobs
+                and self._strikes(armed, route, model, session_id)
+            ]
+            for armed in found:
+                armed.struck += 1
+        return found
+
     def _strikes(self, armed: Armed, route: str, model: str | None, job_id: str | None) -> bool:
         fault = armed.fault
         if fault.hook == "listener" or route not in fault.routes:
             return False
         if armed.route not in (None, route) or armed.model not in (None, model):
             return False
-        sticky = job_id if fault.hook == "job" else None
+        sticky = job_id if fault.hook in ("job", "session") else None
         if sticky is not None and sticky in armed.jobs:
             return armed.jobs[sticky]
         struck = sum(armed.jobs.values()) if sticky is not None else armed.struck

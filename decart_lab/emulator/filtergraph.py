@@ -165,6 +165,23 @@ def _split(text: str, separator: str) -> list[str]:
     return [*parts, current]
 
 
+def _hurried(step: Step) -> str:
+    """Return a filter's options, made quick to configure.
+
+    FFmpeg computes tables of 65,536 values for every ``lutyuv``, whatever the format; ours are of
+    8 bits, and the rest of the table is never looked at.
+    """
+    if step.name != "lutyuv":
+        return step.options
+    rules = []
+    for option in _split(step.options, ":"):
+        plane, _, rule = option.partition("=")
+        if "(" in rule:  # a constant costs less than the question
+            rule = f"'if(gt(val,255),0,{rule.strip(chr(39))})'"
+        rules.append(f"{plane}={rule}")
+    return ":".join(rules)
+
+
 class Pump:
     """A configured graph that frames are pushed into and pulled out of, in order.
 
@@ -208,7 +225,7 @@ class Pump:
             )
             ends["side"] = (still, 0)
         # A label may be read before the chain that writes it: make all first, then link.
-        made = [(step, self._graph.add(step.name, step.options or None)) for step in steps]
+        made = [(step, self._graph.add(step.name, _hurried(step) or None)) for step in steps]
         for step, context in made:
             ends |= {label: (context, index) for index, label in enumerate(step.writes)}
         for step, context in made:
@@ -229,11 +246,15 @@ class Pump:
     def run(self, frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         """Push every frame; yield what comes out, as soon as it does."""
         for frame in frames:
-            frame.pts, frame.time_base = self._pushed * self._tick, TIME_BASE
-            self._pushed += 1
-            self._source.push(frame)
-            yield from self._ready()
+            yield from self.feed(frame)
         self._source.push(None)
+        yield from self._ready()
+
+    def feed(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
+        """Push one frame, stamping it anew, and yield what comes out for it."""
+        frame.pts, frame.time_base = self._pushed * self._tick, TIME_BASE
+        self._pushed += 1
+        self._source.push(frame)
         yield from self._ready()
 
     def _ready(self) -> Iterator[av.VideoFrame]:

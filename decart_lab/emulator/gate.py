@@ -46,6 +46,9 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             return
         if "//" in scope["path"]:
@@ -66,6 +69,25 @@ class Gate:
             if exchange.started:
                 raise
             await Refusal(500, "internal error").answer()(scope, exchange.receive, exchange.send)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a WebSocket through, whose errors are messages and not answers."""
+        scope["path"] = _SLASHES.sub("/", scope["path"])
+        if not self._expected(scope):
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "websocket.accept":
+                MutableHeaders(scope=message)[MARK] = "1"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, marked)
+        except Exception:
+            log.exception("the emulator failed at %s", scope["path"][:200])
+            raise
 
     def _expected(self, scope: Scope) -> bool:
         given = Headers(scope=scope).getlist("host")

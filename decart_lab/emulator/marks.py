@@ -1,4 +1,7 @@
-"""How the emulator marks what it makes as simulated, in metadata and never in the picture."""
+"""How the emulator marks files as simulated: in metadata, and never in the picture.
+
+Live frames carry no metadata; what is written into them is :mod:`.corner`'s.
+"""
 
 from __future__ import annotations
 

@@ -50,8 +50,8 @@ async def quota(request: Request) -> Response:
     """Say how many realtime sessions there may be, and are."""
     parts = services(request)
     parts.gatekeeper.admit(request.headers)
-    limit, active = parts.settings.session_limit, 0
-    remaining = None if limit is None else limit - active
+    limit, active = parts.settings.session_limit, parts.sessions.active
+    remaining = None if limit is None else max(0, limit - active)
     return JSONResponse({"limit": limit, "active": active, "remaining": remaining})
 
 

@@ -128,6 +128,10 @@ class LedgerEntry(Record):
         USD; None when the price table has no figure; 0 once a failed job was credited back.
     enhanced_prompt : str
         The prompt that was rendered; "" when moderation refused it.
+    session_id : str or None
+        The realtime session, whose seconds and price grow while it runs.
+    reason : str
+        Why that session ended; "" while it runs.
     """
 
     id: str
@@ -141,3 +145,5 @@ class LedgerEntry(Record):
     resolution: str
     price: float | None
     enhanced_prompt: str
+    session_id: str | None = None
+    reason: str = ""

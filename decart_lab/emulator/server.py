@@ -1,6 +1,7 @@
 """Running the emulator: in this process on a thread of its own.
 
-The command line is :mod:`.command`'s business; requests are :mod:`.app`'s.
+The command line is :mod:`.command`'s business; requests are :mod:`.app`'s. A third of the file is
+the documented list of its settings.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -26,7 +27,10 @@ from .jobs import Runner
 from .keyring import Keyring
 from .ledger import Ledger
 from .services import Services
-from .settings import Render, Settings
+from .session import Session
+from .session_requests import MAX_BODY
+from .sessions import Sessions
+from .settings import Render, Restarts, ServerCandidates, Settings
 from .world import World
 
 START_S: Final = 30.0
@@ -65,6 +69,7 @@ class Emulator:
         self._state = state
         self._world: World | None = None
         self._socket: socket.socket | None = None
+        self._sessions: Sessions | None = None
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -151,6 +156,7 @@ class Emulator:
         world.prune(clock.utc())
         keyring = Keyring(world.folder)
         door = Door(lambda: _bind(self._host, self._port), clock)
+        self._sessions = Sessions(world, clock, self.settings, self.faults, door)
         parts = Services(
             settings=self.settings,
             clock=clock,
@@ -160,24 +166,28 @@ class Emulator:
             runner=Runner(world, clock, self.settings),
             faults=self.faults,
             door=door,
+            sessions=self._sessions,
         )
         parts.runner.resume()
         config = uvicorn.Config(
             make_app(parts, host=self._host),
             lifespan="off",
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=MAX_BODY,
             access_log=False,  # a log of requests is a log of what people work on
             log_config=None,
+            log_level="warning",  # at "info" it tells the address of a socket, and its key
             server_header=False,
             proxy_headers=False,  # who calls is who connects
             timeout_keep_alive=75,
             timeout_graceful_shutdown=1,
         )
-        self._server = _Server(config, ready, door, self.faults)
+        self._server = _Server(config, ready, door, self.faults, parts.sessions)
         try:
             await self._server.serve(sockets=[self._socket])
         finally:
             self.faults.bind(None)
+            await parts.sessions.close()
             await parts.runner.close(wait=self._wait_for_renders)
 
     @property
@@ -217,6 +227,11 @@ class Emulator:
         return _running(self._world)
 
     @property
+    def sessions(self) -> Mapping[str, Session]:
+        """Its realtime sessions by id: those that run, and the last ones that ended."""
+        return _running(self._sessions).all
+
+    @property
     def ledger(self) -> Ledger:
         """Every paid request it accepted."""
         return self.world.ledger
@@ -236,13 +251,19 @@ class _Server(uvicorn.Server):
     """uvicorn's server, which says when it is ready and leaves signals alone."""
 
     def __init__(
-        self, config: uvicorn.Config, ready: threading.Event, door: Door, faults: Faults
+        self,
+        config: uvicorn.Config,
+        ready: threading.Event,
+        door: Door,
+        faults: Faults,
+        sessions: Sessions,
     ) -> None:
         super().__init__(config)
         self._ready = ready
         self._door = door
         self._faults = faults
-        door.lead_to(self)
+        self._sessions = sessions
+        door.lead_to(self, sessions.vanish)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -252,6 +273,7 @@ class _Server(uvicorn.Server):
 
     def end(self) -> None:
         self.should_exit = True
+        self._sessions.end_all()  # while there are connections to tell their clients by
         self._door.end()
 
 
@@ -299,6 +321,15 @@ def emulator(
     session_limit: int | None = 5,
     render_threads: int = 2,
     service_times: str = "",
+    tick_s: float = 1.0,
+    session_s: float = 600.0,
+    idle_s: float = 30.0,
+    restart_s: float = 10.0,
+    first_frame_s: float = 0.0,
+    restarts: Restarts = "accept",
+    server_candidates: ServerCandidates = "both",
+    ice_urls: Iterable[str] = (),
+    mark: bool = True,
     faults: Iterable[str] = (),
 ) -> Emulator:
     """Decart in a box: a server of the API in this process, with no key and no network.
@@ -335,6 +366,18 @@ def emulator(
     service_times : str, optional
         How long jobs take, such as ``"lognormal:2.0:0.6"``: mean in seconds, and sigma. By default
         as long as the model and the clip's length ask for.
+    tick_s, session_s, idle_s, restart_s, first_frame_s : float
+        Of realtime sessions, in seconds: between ticks (1), to the end at the latest (600),
+        without media before it ends (30), for the answer to a restart (10), to the first
+        generated frame (0).
+    restarts : {"accept", "refuse"}
+        What becomes of another offer that was not asked for.
+    server_candidates : {"both", "events"}
+        Whether ICE candidates are in the answers too, or only in events.
+    ice_urls : iterable of str, optional
+        STUN and TURN servers that clients of realtime sessions are told of.
+    mark : bool, default True
+        Whether SIMULATED is written into live frames.
     faults : iterable of str, optional
         What is to go wrong from the start: ``name`` or ``name:key=value,...``, with the names of
         ``FAULTS`` and the arguments of ``emu.faults.add``.
@@ -369,6 +412,15 @@ def emulator(
         session_limit=session_limit,
         render_threads=render_threads,
         service_times=service_times,
+        tick_s=tick_s,
+        session_s=session_s,
+        idle_s=idle_s,
+        restart_s=restart_s,
+        first_frame_s=first_frame_s,
+        restarts=restarts,
+        server_candidates=server_candidates,
+        ice_urls=tuple(ice_urls),
+        mark=mark,
     )
     keys = (api_keys,) if isinstance(api_keys, str) else tuple(api_keys)
     if not all(key.strip() for key in keys):

@@ -14,6 +14,8 @@ from typing import Final, Literal
 from ..errors import InvalidInputError
 
 Render = Literal["full", "canned"]
+Restarts = Literal["accept", "refuse"]
+ServerCandidates = Literal["both", "events"]
 
 _TIMES: Final = re.compile(r"(lognormal:0*[1-9]?\d*\.?\d+:\d*\.?\d+)?\Z")
 
@@ -52,6 +54,25 @@ class Settings:
     service_times : str
         How long jobs are processed, such as ``lognormal:2.0:0.6`` (mean in seconds, sigma), with
         no wait before; "" for times made up to look like the service's.
+    tick_s : float
+        Seconds between the ticks of a realtime session; the service documents none.
+    session_s : float
+        How long a realtime session may last, in seconds.
+    idle_s : float
+        So many seconds without media from the client end a realtime session.
+    restart_s : float
+        How long a client has to answer the wish for an ICE restart, in seconds.
+    first_frame_s : float
+        How long a realtime session takes to its first generated frame, in seconds.
+    restarts : {"accept", "refuse"}
+        What becomes of another offer that was not asked for; how the service takes one from a
+        client with a new connection is not known.
+    server_candidates : {"both", "events"}
+        Whether the emulator's own ICE candidates are in its answers too, or only in events.
+    ice_urls : tuple of str
+        STUN and TURN servers that clients are told of.
+    mark : bool
+        Whether SIMULATED is written into live frames.
     """
 
     speed: float = 1.0
@@ -64,6 +85,15 @@ class Settings:
     session_limit: int | None = 5
     render_threads: int = 2
     service_times: str = ""
+    tick_s: float = 1.0
+    session_s: float = 600.0
+    idle_s: float = 30.0
+    restart_s: float = 10.0
+    first_frame_s: float = 0.0
+    restarts: Restarts = "accept"
+    server_candidates: ServerCandidates = "both"
+    ice_urls: tuple[str, ...] = ()
+    mark: bool = True
 
     def __post_init__(self) -> None:
         _require(self.speed > 0 and math.isfinite(self.speed), "speed", "a number above 0")
@@ -71,10 +101,21 @@ class Settings:
         credit = self.credits
         _require(credit is None or 0 <= credit < math.inf, "credits", "an amount in USD, or None")
         _require(self.capacity >= 1, "capacity", "at least 1")
+        limit = self.session_limit
+        _require(limit is None or limit >= 1, "session_limit", "at least 1, or None")
         _require(self.max_upload_bytes >= 1, "max_upload_bytes", "at least 1")
         _require(self.render_threads >= 1, "render_threads", "at least 1")
         wanted = "lognormal:MEAN:SIGMA, such as lognormal:2.0:0.6"
         _require(_TIMES.match(self.service_times) is not None, "service_times", wanted)
+        for name in ("tick_s", "session_s", "idle_s", "restart_s"):
+            _require(0 < getattr(self, name) < math.inf, name, "a number of seconds above 0")
+        _require(0 <= self.first_frame_s < math.inf, "first_frame_s", "a number, at least 0")
+        _require(self.restarts in ("accept", "refuse"), "restarts", '"accept" or "refuse"')
+        told = ("both", "events")
+        _require(self.server_candidates in told, "server_candidates", '"both" or "events"')
+        for url in self.ice_urls:
+            named = url.startswith(("stun:", "stuns:", "turn:", "turns:"))
+            _require(named, "ice_urls", "addresses such as stun:127.0.0.1:3478")
         for origin in self.allow_origins:
             _require("://" in origin, "allow_origins", "origins such as https://example.com")
 

@@ -41,6 +41,31 @@ _MATRIX_NAME: Final = {_BT601: "bt601", _BT709: "bt709"}
 
 
 @dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is done to every frame of a clip.
+
+    Attributes
+    ----------
+    parts : tuple of (str, float)
+        Filled graphs in their order, with opacities. The first fits frames to size and format.
+    side : av.VideoFrame or None
+        The still that one of the parts reads as ``side``.
+    matrix : int
+        FFmpeg's number of the colour matrix that comes out.
+    """
+
+    parts: tuple[tuple[str, float], ...]
+    side: av.VideoFrame | None
+    matrix: int
+
+    def named(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Write into a finished frame what its colours mean."""
+        frame.colorspace = frame.color_primaries = frame.color_trc = self.matrix
+        frame.color_range = _LIMITED
+        return frame
+
+
+@dataclass(frozen=True, slots=True)
 class Style:
     """A prompt, a seed and a reference picture, ready to be applied to frames.
 
@@ -99,6 +124,20 @@ class Style:
         """
         source = iter(frames)
         first = next(source)
+        recipe = self.recipe(first, size, fps)
+        pump = Pump(
+            compose(*recipe.parts),
+            first.width,
+            first.height,
+            fps,
+            format=first.format.name,
+            side=recipe.side,
+        )
+        for frame in pump.run(chain((first,), source)):
+            yield recipe.named(frame)
+
+    def recipe(self, first: av.VideoFrame, size: tuple[int, int], fps: Fraction) -> Recipe:
+        """Look at the first frame of a clip, and say what is to be done to all of them."""
         drawn = first.format.name.startswith(("rgb", "gbr"))
         matrix = first.colorspace
         if matrix not in _MATRIX_NAME or drawn:
@@ -115,24 +154,19 @@ class Style:
             f"scale={width}:{height}:force_original_aspect_ratio=increase:flags=bicubic{told},"
             f"crop={width}:{height},setsar=1,format=yuv420p"
         )
+        picture = Image.fromarray(to_rgb(first))
         parts = [(fit, 1.0)]
         side = None
         if self.reference is not None:
-            side = transfer_table(Image.fromarray(to_rgb(first)), self.reference)
+            side = transfer_table(picture, self.reference)
             parts.append((_transfer(name, self.centred), 1.0))
-        parts += self._repaint(np.asarray(Image.fromarray(to_rgb(first)).convert("L").reduce(8)))
-        filled = [
+        parts += self._repaint(np.asarray(picture.convert("L").reduce(8)))
+        filled = tuple(
             (fill(graph, width, height, fps, self.dice + number), opacity)
             for number, (graph, opacity) in enumerate(parts)
             if graph
-        ]
-        pump = Pump(
-            compose(*filled), first.width, first.height, fps, format=first.format.name, side=side
         )
-        for frame in pump.run(chain((first,), source)):
-            frame.colorspace = frame.color_primaries = frame.color_trc = matrix
-            frame.color_range = _LIMITED
-            yield frame
+        return Recipe(filled, side, matrix)
 
     def _repaint(self, luma: npt.NDArray[np.uint8]) -> list[tuple[str, float]]:
         """List the grade, the looks in the order of their stages, and the grain, with opacities."""

@@ -1,7 +1,8 @@
 """Lab: the notebook's face of one connection, blocking, with its work on the engine's thread.
 
 What belongs here: single pictures and clips, and the way to sweeps and namespaces. Where to
-connect is :mod:`decart_lab.lab.connect`'s.
+connect is :mod:`decart_lab.lab.connect`'s. Its length is that of its docstrings: every method hands
+its call on.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from .. import config
 from .._engine import engine
@@ -31,8 +32,15 @@ from .sweep import Sweep
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..realtime.presets import Preset
     from ..widgets.sweeppanel import SweepPanel
+    from .live import Live
     from .run import Run
+    from .session import LiveSession
+
+MAX_SECONDS: Final = 600.0
+IDLE_TIMEOUT_S: Final = 120.0
+"""A session that nobody watches ends by itself: after so many billed, or unused, seconds."""
 
 IMAGE_MODEL = "lucy-image-2"
 VIDEO_MODEL = "lucy-2.1"
@@ -261,6 +269,139 @@ class Lab:
             ``budget`` in USD, ``service``, ``folder``. :func:`decart_lab.open_run` opens one.
         """
         return runs_frame(self.runs_root)
+
+    def session(
+        self,
+        model: ModelSpec | str | None = None,
+        prompt: str | None = None,
+        *,
+        source: Any = "synthetic",
+        image: Any = None,
+        preset: str | Preset | None = None,
+        max_seconds: float | None = MAX_SECONDS,
+        idle_timeout: float | None = IDLE_TIMEOUT_S,
+        **options: Any,
+    ) -> LiveSession:
+        """Open a live session and return when its media is connected. This is billed by the second.
+
+        Parameters
+        ----------
+        model : str or ModelSpec, optional
+            A realtime model; "lucy-2.1" by default.
+        prompt : str, optional
+            What to show; without one, and without an image, the input comes back unchanged.
+        source : str, path, array, iterable or track, default "synthetic"
+            What to send: a clip, a picture, a sound file, "synthetic" (a moving test pattern),
+            "camera", an array of frames, a generator of frames, or a track of aiortc.
+        image : path, bytes, picture, array, URL or Media, optional
+            The reference image.
+        preset : str or Preset, optional
+            What was saved under a name, or is at hand; what is given beside it comes first.
+        max_seconds : float or None, default 600
+            Seconds of generation after which the session ends by itself.
+        idle_timeout : float or None, default 120
+            Seconds without any call, frame callback or recording after which it ends.
+        **options
+            As for ``DecartClient.realtime.connect``: ``enhance``, ``dialect``, ``size``, ``fps``,
+            ``speed``, ``max_cost``, ``measure``, ``reconnect``, ``mirror``, ``loop``, ``bitrate``,
+            ``preferred_video_codec``.
+
+        Returns
+        -------
+        LiveSession
+            Use it in a ``with`` statement, or call its ``end()``.
+
+        Raises
+        ------
+        InvalidInputError
+            Before anything is asked of the service.
+        WebRTCError
+            No session came about; also of a cause class. Nothing is left behind.
+        """
+        self._open()
+        from .session import begin, chosen
+
+        limits = {"max_seconds": max_seconds, "idle_timeout": idle_timeout}
+        kept = {} if preset is None else chosen(preset)
+        named = {"model": model, "prompt": prompt, "image": image}
+        named = {name: value for name, value in named.items() if value is not None}
+        given = {"model": VIDEO_MODEL, **kept, **named, **limits, **options}
+        return begin(self._client.realtime, source, given)
+
+    def live(
+        self,
+        model: ModelSpec | str | None = None,
+        prompt: str | None = None,
+        *,
+        source: Any = "synthetic",
+        image: Any = None,
+        preset: str | Preset | None = None,
+        max_seconds: float | None = MAX_SECONDS,
+        idle_timeout: float | None = IDLE_TIMEOUT_S,
+        name: str = "",
+        detach: bool = False,
+        **options: Any,
+    ) -> Live:
+        """Open a live session with a view of it. This is billed by the second.
+
+        Running the cell again keeps its session when only the prompt, the image or ``enhance``
+        differ, and ends it first otherwise; one line says which.
+
+        Parameters
+        ----------
+        model : str or ModelSpec, optional
+            A realtime model; by default the preset's, or "lucy-2.1".
+        prompt : str, optional
+            What to show; without one, and without an image, the input comes back unchanged.
+        source, image, preset, max_seconds
+            As for :meth:`session`; and "camera", "microphone" or "screen" for what the browser
+            itself sends: pictures then go between the page and the service, and the session
+            begins with the first view.
+        idle_timeout : float or None, default 120
+            Seconds after which the session ends when nobody looks at it or uses it; before that
+            the view counts down.
+        name : str
+            Tells several sessions of one cell apart.
+        detach : bool, default False
+            Whether the session goes on when the page is left or the widget closed.
+        **options
+            As for :meth:`session`.
+
+        Returns
+        -------
+        Live
+            Show it by making it the last line of the cell.
+
+        Raises
+        ------
+        InvalidInputError
+            Before anything is asked of the service.
+        WebRTCError
+            No session came about; also of a cause class. Nothing is left behind.
+        """
+        self._open()
+        from .live import open_live
+        from .session import chosen
+
+        limits = {"max_seconds": max_seconds, "idle_timeout": idle_timeout}
+        kept = {} if preset is None else chosen(preset)
+        named = {"model": model, "prompt": prompt, "image": image}
+        named = {name: value for name, value in named.items() if value is not None}
+        given = {"model": VIDEO_MODEL, **kept, **named, **limits, **options}
+        return open_live(self._client.realtime, source, given, name=name, detach=detach)
+
+    def view(self, token: str) -> LiveSession:
+        """Watch a session that somebody else runs; what it shows cannot be changed from here.
+
+        Parameters
+        ----------
+        token : str
+            Its ``subscribe_token``.
+        """
+        self._open()
+        from .session import watch
+
+        return watch(self._client.realtime, token)
 
     def sweep_panel(self, **fields: Any) -> SweepPanel:
         """Return a panel to pick models, write prompts, see the cost, run, stop and look.

@@ -22,6 +22,10 @@ from .shelf import Shelf
 
 if TYPE_CHECKING:
     from ..api.client import DecartClient
+    from ..api.results import WhenSaved
+    from ..contract.realtime import Dialect
+    from ..realtime.policy import Reconnect
+    from .session import LiveSession
 
 OnStatus = Callable[[Job], object]
 OnProgress = Callable[[int, int], object]
@@ -101,7 +105,9 @@ class LabQueue:
         relay = relayed(on_status_change, "on_status_change")
         return engine().run(self._queue.wait, job, timeout_s=timeout_s, on_status_change=relay)
 
-    def result(self, job_id: str, *, save_to: SaveTo | None = None) -> Media:
+    def result(
+        self, job_id: str, *, save_to: SaveTo | None = None, when_saved: WhenSaved | None = None
+    ) -> Media:
         """Fetch the result of a completed job.
 
         Parameters
@@ -110,9 +116,16 @@ class LabQueue:
             The ticket.
         save_to : path, optional
             The file to write; by default it is kept beside the runs, named after its content.
+        when_saved : callable, optional
+            As for ``DecartClient.queue.result``; only with ``save_to``.
         """
         if save_to is not None:
-            return engine().run(self._queue.result, job_id, save_to=save_to)
+            return engine().run(self._queue.result, job_id, save_to=save_to, when_saved=when_saved)
+        if when_saved is not None:
+            raise InvalidInputError(
+                "when_saved needs save_to: what has no place of yours is placed by us.",
+                field="when_saved",
+            )
         target = self._shelf.incoming()
         return self._shelf.keep(engine().run(self._queue.result, job_id, save_to=target))
 
@@ -249,7 +262,7 @@ class LabModels:
 
 
 class LabRealtime:
-    """Realtime, as far as plain requests go. Reached as ``lab.realtime``."""
+    """Realtime in the client's words. Reached as ``lab.realtime``; see ``lab.session``."""
 
     def __init__(self, client: DecartClient) -> None:
         self._realtime = client.realtime
@@ -257,6 +270,70 @@ class LabRealtime:
     def quota(self) -> RealtimeQuota:
         """Ask how many realtime sessions the organisation may hold, and holds."""
         return engine().run(self._realtime.quota)
+
+    def connect(
+        self,
+        source: Any = None,
+        *,
+        model: ModelSpec | str,
+        initial_state: Mapping[str, Any] | None = None,
+        prompt: str | None = None,
+        image: Any = None,
+        enhance: bool = True,
+        dialect: Dialect = "http",
+        resolution: str | None = None,
+        size: tuple[int, int] | None = None,
+        fps: float | None = None,
+        speed: str | None = None,
+        preferred_video_codec: Literal["h264", "vp8"] | None = None,
+        bitrate: int | None = None,
+        mirror: bool = False,
+        loop: bool = True,
+        on_remote_stream: Callable[[Any], object] | None = None,
+        max_seconds: float | None = None,
+        max_cost: float | None = None,
+        idle_timeout: float | None = None,
+        reconnect: bool | Reconnect = True,
+        measure: bool = False,
+    ) -> LiveSession:
+        """Open a live session. This is paid for by the second.
+
+        As ``DecartClient.realtime.connect``: nothing but its end, or a limit that is given, ends
+        it; ``lab.session`` has limits of its own.
+        """
+        from .session import begin
+
+        options = {
+            "model": model,
+            "initial_state": initial_state,
+            "prompt": prompt,
+            "image": image,
+            "enhance": enhance,
+            "dialect": dialect,
+            "resolution": resolution,
+            "size": size,
+            "fps": fps,
+            "speed": speed,
+            "preferred_video_codec": preferred_video_codec,
+            "bitrate": bitrate,
+            "mirror": mirror,
+            "loop": loop,
+            "on_remote_stream": on_remote_stream,
+            "max_seconds": max_seconds,
+            "max_cost": max_cost,
+            "idle_timeout": idle_timeout,
+            "reconnect": reconnect,
+            "measure": measure,
+        }
+        return begin(self._realtime, source, options)
+
+    def subscribe(
+        self, token: str, *, on_remote_stream: Callable[[Any], object] | None = None
+    ) -> LiveSession:
+        """Watch a session that somebody else runs. As ``DecartClient.realtime.subscribe``."""
+        from .session import watch
+
+        return watch(self._realtime, token, on_remote_stream=on_remote_stream)
 
     def __repr__(self) -> str:
         return repr(self._realtime)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from . import fault, models, runs, status, sweep
+from . import fault, live, models, runs, status, sweep
 from ._call import Call
 from ._line import Parser
 
@@ -78,6 +78,13 @@ WORDS: Final[dict[str, Word]] = {
             "What the runs have cost: spent, reserved and in doubt, by model.",
             runs.cost,
             runs.cost_parser,
+        ),
+        Word(
+            "live",
+            "Open a live session with its view.",
+            live.run,
+            live.parser,
+            values=live.values,
         ),
         Word(
             "fault",

@@ -59,12 +59,12 @@ def encode_array(
             f"An array of shape {shape} is neither a picture nor a clip.", field=field, hint=_SHAPES
         )
     if len(shape) < 4:
-        return png_bytes(Image.fromarray(_eight_bit(array, field))), ()
+        return png_bytes(Image.fromarray(eight_bit(array, field))), ()
     height, width = shape[1] - shape[1] % 2, shape[2] - shape[2] % 2
     # Crisper than for results: what is sent should be what was given.
     with VideoWriter(out, width, height, ARRAY_FPS, crf=12) as writer:
         for frame in array:
-            writer.write(_eight_bit(frame, field)[:height, :width])
+            writer.write(eight_bit(frame, field)[:height, :width])
     done: tuple[str, ...] = (f"encode at {ARRAY_FPS:g} fps",)
     if (height, width) != shape[1:3]:
         done = (f"crop {width}x{height} at 0,0", *done)
@@ -82,7 +82,8 @@ def _fits(shape: tuple[int, ...]) -> bool:
     return False
 
 
-def _eight_bit(array: npt.NDArray[Any], field: str) -> npt.NDArray[np.uint8]:
+def eight_bit(array: npt.NDArray[Any], field: str) -> npt.NDArray[np.uint8]:
+    """Return uint8 of uint8, bool, or floats from 0 to 1; the field is named when it is refused."""
     import numpy as np
 
     result: npt.NDArray[np.uint8]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
 
 from ..errors import MediaError
 from .limits import MAX_CLIP_PIXELS
-from .sniff import ACCEPTED, HEAD_BYTES, Format, looks_like, sniff
+from .sniff import ACCEPTED, HEAD_BYTES, Format, looks_like, sniff, sniff_sound
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -33,7 +33,10 @@ SOUND_CODECS: Final = (
     "aac", "mp3float", "mp3", "opus", "libopus", "vorbis", "flac", "alac", "ac3", "eac3",
     "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_f32le", "amrnb", "amrwb",
 )  # fmt: skip
-_DEMUXERS: Final = {"mp4": "mov", "mov": "mov", "webm": "matroska"}
+_DEMUXERS: Final = {
+    "mp4": "mov", "mov": "mov", "webm": "matroska",
+    "m4a": "mov", "mp3": "mp3", "wav": "wav", "flac": "flac", "ogg": "ogg",
+}  # fmt: skip
 _FIX: Final = "Convert it to MP4 (H.264), for example with ffmpeg, and try again."
 
 
@@ -47,12 +50,12 @@ def opened(source: Path | bytes, *, buffering: int = -1) -> Iterator[BinaryIO]:
         yield file
 
 
-def identify(file: BinaryIO, *, name: str, field: str = "data") -> Format:
-    """Tell the format of an open file, or refuse it with its field and a fix."""
+def identify(file: BinaryIO, *, name: str, field: str = "data", sound: bool = False) -> Format:
+    """Tell the format of an open file, or refuse it; with ``sound``, files of sound will do."""
     file.seek(0)
     head = file.read(HEAD_BYTES)
     file.seek(0)
-    found = sniff(head)
+    found = (sniff_sound(head) if sound else None) or sniff(head)
     if found is not None:
         return found
     if not head:
@@ -93,10 +96,12 @@ def demuxed(file: BinaryIO, kind: Format, *, name: str, field: str) -> Iterator[
 
 
 @contextmanager
-def demuxed_file(path: Path, *, name: str, field: str = "data") -> Iterator[InputContainer]:
+def demuxed_file(
+    source: Path | bytes, *, name: str, field: str = "data", sound: bool = False
+) -> Iterator[InputContainer]:
     """Open a file's container for reading, of whichever accepted format its content is."""
-    with opened(path) as file:
-        kind = identify(file, name=name, field=field)
+    with opened(source) as file:
+        kind = identify(file, name=name, field=field, sound=sound)
         with demuxed(file, kind, name=name, field=field) as container:
             yield container
 

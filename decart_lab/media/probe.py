@@ -189,9 +189,7 @@ def _picture(file: BinaryIO, size: int, kind: Format, *, name: str, field: str) 
         )
     if orientation >= 5:
         width, height = height, width
-    return Probe(
-        kind.kind, kind.name, kind.mime, width, height, None, None, None, None, False, size
-    )
+    return Probe("image", kind.name, kind.mime, width, height, None, None, None, None, False, size)
 
 
 def _clip(file: BinaryIO, size: int, kind: Format, *, name: str, field: str) -> Probe:
@@ -216,7 +214,7 @@ def _clip(file: BinaryIO, size: int, kind: Format, *, name: str, field: str) -> 
         elif container.duration:
             duration = container.duration / 1_000_000
         found = Probe(
-            kind=kind.kind,
+            kind="video",
             format=kind.name,
             mime=kind.mime,
             width=width if rotation % 180 == 0 else height,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal["image", "video"]
+"""What an input of a model may be."""
 
 HEAD_BYTES: Final = 64
 """How many first bytes ``sniff`` wants to see."""
@@ -24,7 +25,7 @@ class Format:
         Short name: ``png``, ``jpeg``, ``webp``, ``mp4``, ``mov`` or ``webm``.
     mime : str
         Media type sent to the service.
-    kind : {"image", "video"}
+    kind : {"image", "video", "sound"}
         What the file holds.
     suffix : str
         File name ending, with its dot.
@@ -32,7 +33,7 @@ class Format:
 
     name: str
     mime: str
-    kind: Kind
+    kind: Kind | Literal["sound"]
     suffix: str
 
 
@@ -42,6 +43,12 @@ WEBP: Final = Format("webp", "image/webp", "image", ".webp")
 MP4: Final = Format("mp4", "video/mp4", "video", ".mp4")
 MOV: Final = Format("mov", "video/quicktime", "video", ".mov")
 WEBM: Final = Format("webm", "video/webm", "video", ".webm")
+
+MP3: Final = Format("mp3", "audio/mpeg", "sound", ".mp3")
+WAV: Final = Format("wav", "audio/wav", "sound", ".wav")
+FLAC: Final = Format("flac", "audio/flac", "sound", ".flac")
+OGG: Final = Format("ogg", "audio/ogg", "sound", ".ogg")
+M4A: Final = Format("m4a", "audio/mp4", "sound", ".m4a")
 
 FORMATS: Final = (PNG, JPEG, WEBP, MP4, MOV, WEBM)
 ACCEPTED: Final = "PNG, JPEG, WebP, MP4, MOV or WebM"
@@ -96,6 +103,32 @@ def sniff(head: bytes) -> Format | None:
     # QuickTime files of old cameras begin with the boxes themselves.
     if head[4:8] in (b"moov", b"mdat", b"wide"):
         return MOV
+    return None
+
+
+def sniff_sound(head: bytes) -> Format | None:
+    r"""Tell the format of a file of sound alone; None when it is none of MP3, WAV, FLAC, Ogg, M4A.
+
+    Examples
+    --------
+    >>> sniff_sound(b"ID3\4\0" + bytes(59)).name
+    'mp3'
+    >>> sniff_sound(bytes.fromhex("ffd8ffe0")) is None
+    True
+    """
+    if head.startswith(b"RIFF") and head[8:12] == b"WAVE":
+        return WAV
+    if head.startswith(b"fLaC"):
+        return FLAC
+    if head.startswith(b"OggS"):
+        return OGG
+    if head[4:8] == b"ftyp" and head[8:12] in (b"M4A ", b"M4B "):
+        return M4A
+    if head.startswith(b"ID3"):
+        return MP3
+    # An MPEG audio frame: eleven bits of sync, and a layer, which AAC's ADTS frames leave at 0.
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06:
+        return MP3
     return None
 
 

@@ -30,17 +30,21 @@ def channels(path: Path) -> int:
         return 1 if stream.codec_context.layout.nb_channels == 1 else 2
 
 
-def read_sound(path: Path, layout: str, *, start_s: float = 0.0) -> Iterator[av.AudioFrame]:
+def read_sound(
+    source: Path | bytes, layout: str, *, start_s: float = 0.0, field: str = "data"
+) -> Iterator[av.AudioFrame]:
     """Decode the sound from a moment on; gaps become silence, so that it stays in step.
 
     Parameters
     ----------
-    path : Path
-        A clip with sound.
+    source : Path or bytes
+        A clip with sound or a file of sound alone, or its content.
     layout : {"mono", "stereo"}
         Channels to give.
     start_s : float
         Where to begin, in seconds of the clip.
+    field : str
+        The argument to name when it is refused.
 
     Yields
     ------
@@ -49,8 +53,8 @@ def read_sound(path: Path, layout: str, *, start_s: float = 0.0) -> Iterator[av.
     """
     import av
 
-    name = show_name(path)
-    with demuxed_file(path, name=name) as container:
+    name = show_name(source) if isinstance(source, Path) else "The given sound"
+    with demuxed_file(source, name=name, field=field, sound=True) as container:
         stream = main_sound(container)
         if stream is None:
             return

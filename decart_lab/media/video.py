@@ -5,6 +5,7 @@ Writing is in :mod:`decart_lab.media.writer`; its ``VideoWriter`` is offered fro
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +28,9 @@ _TRANSPOSE: Final = {90: ["clock"], 180: ["clock", "clock"], 270: ["cclock"]}
 _BT709: Final = 1
 _BT601: Final = 5
 _UNSPECIFIED: Final = (2, 0)
+
+_scalers = threading.local()
+"""Each thread's own converter of pixels."""
 
 
 def read_frames(
@@ -81,14 +85,22 @@ def to_rgb(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
     """Convert a frame to an array of shape (H, W, 3), RGB, uint8.
 
     A frame that does not name its colour matrix is taken as players take it: BT.709 from 720
-    lines up, BT.601 below.
+    lines up, BT.601 below. Several threads may convert one frame at the same time.
     """
+    from av.video.reformatter import VideoReformatter
+
+    # A frame's own converter is shared by everybody who has the frame: two threads in it at once
+    # wait for each other for ever, or crash.
+    scaler = getattr(_scalers, "own", None)
+    if scaler is None:
+        scaler = _scalers.own = VideoReformatter()
     matrix = frame.colorspace
     if matrix in _UNSPECIFIED and not frame.format.is_rgb:
         matrix = _BT709 if frame.height >= 720 else _BT601
-        array: Any = frame.to_ndarray(format="rgb24", src_colorspace=matrix)
+        converted = scaler.reformat(frame, format="rgb24", src_colorspace=matrix)
     else:
-        array = frame.to_ndarray(format="rgb24")
+        converted = scaler.reformat(frame, format="rgb24")
+    array: Any = converted.to_ndarray()
     result: npt.NDArray[np.uint8] = array
     return result
 

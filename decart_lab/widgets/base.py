@@ -24,11 +24,13 @@ from traitlets import MetaHasTraits
 
 from ..display.cards import MARKS
 from ..display.html import css
+from .shell import Route
 
 _log = logging.getLogger(__name__)
 
 _IMPORT: Final = re.compile(r'^import \{[^}]*\} from "\./[a-z_]+\.js";\n', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=const |function |class )", re.MULTILINE)
+_NOTE: Final = re.compile(r"^\s*//.*\n|^\s*/\*\* .* \*/\n|^[ \t]+", re.MULTILINE)
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 
@@ -37,16 +39,18 @@ def module(*names: str) -> str:
     """Return files of ``static`` as one ES module, in that order.
 
     A front end loads a widget's code as one text without an address, in which a relative import
-    cannot be resolved. The files stay modules, so that each is tested by itself.
+    cannot be resolved. The files stay modules, so that each is tested by itself. Comments and
+    indentation stay here: the text is sent with each widget, and saved with the notebook.
     """
-    parts = [_static(f"{name}.js") for name in names]
+    parts = [_NOTE.sub("", _static(f"{name}.js")) for name in names]
     return "\n".join(_EXPORT.sub("", _IMPORT.sub("", part)) for part in parts)
 
 
 @cache
-def style(name: str) -> str:
+def style(*names: str) -> str:
     """Return the stylesheet of all our outputs, followed by a widget's own."""
-    return css() + " " + " ".join(_COMMENT.sub("", _static(f"{name}.css")).split())
+    own = " ".join(_static(f"{name}.css") for name in names)
+    return css() + " " + " ".join(_COMMENT.sub("", own).split())
 
 
 def _static(name: str) -> str:
@@ -70,6 +74,7 @@ class LabWidget(anywidget.AnyWidget, metaclass=_Abstract):
 
     def __init__(self, **traits: Any) -> None:
         self._sending = threading.Lock()
+        self.route = Route()
         self.seen = threading.Event()
         """Set once a front end has said that it listens."""
         super().__init__(**traits)
@@ -82,15 +87,18 @@ class LabWidget(anywidget.AnyWidget, metaclass=_Abstract):
         """
         with self._sending:
             if self.comm is not None:
-                self.send({"kind": kind, **content}, list(buffers) or None)
+                self.route.run(self.send, {"kind": kind, **content}, list(buffers) or None)
 
-    def _received(self, _: object, content: Any, _buffers: object) -> None:
+    def _received(self, _: object, content: Any, buffers: Sequence[Any]) -> None:
+        self.route.learn()
         kind = content.get("kind") if isinstance(content, dict) else None
         if kind == "ready":
             self.seen.set()
         elif kind not in self._heard:
             _log.debug("a front end sent a message of no kind we know")
             return
+        if buffers:
+            content = {**content, "buffers": buffers}
         getattr(self, f"_on_{kind}")(content)
 
     @abstractmethod

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from decart_lab import DecartClient
-from decart_lab._http import _tls
+from decart_lab._http import tls
 from decart_lab._wire import Timeouts
 from decart_lab.api import fetch as fetching
 from decart_lab.api.fetch import Fetcher, is_public, resolve
@@ -351,10 +351,10 @@ def tls_site(authority, monkeypatch):
             secured.sendall(answer)
 
     monkeypatch.setenv("SSL_CERT_FILE", str(authority / "trust.pem"))
-    _tls.cache_clear()
+    tls.cache_clear()
     with serve_raw(handle) as url:
         yield int(url.rpartition(":")[2]), names
-    _tls.cache_clear()
+    tls.cache_clear()
 
 
 async def here(host, port):

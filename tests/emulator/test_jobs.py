@@ -180,6 +180,8 @@ def test_the_ledger_lists_what_was_accepted_with_its_price(http, emu, picture, t
         "resolution",
         "price",
         "enhanced_prompt",
+        "session_id",
+        "reason",
     }
     assert body["entries"][0]["job_id"] in emu.world.jobs
     assert body["entries"][2]["job_id"] is None

@@ -1,4 +1,4 @@
-"""The table of failures (tests/failures.toml): read, checked against the tests, and printed."""
+"""The tables of failures, of sweeps and of live sessions: read, checked, and printed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-TABLE = TESTS / "failures.toml"
-OVER_FAULTS = (
-    "api/test_faults.py::test_a_fault_that_lasts_is_an_error_of_the_promised_class",
-    "sweep/test_faults.py::test_a_point_ends_where_the_fault_says",
-)
+TABLES = {"F": "failures.toml", "L": "session_failures.toml"}
+OVER_FAULTS = {
+    "F": (
+        "api/test_faults.py::test_a_fault_that_lasts_is_an_error_of_the_promised_class",
+        "sweep/test_faults.py::test_a_point_ends_where_the_fault_says",
+    ),
+    "L": ("realtime/test_faults.py::test_a_session_ends_up_where_the_fault_says",),
+}
 """Parametrised over the emulator's faults: they are tests of every row that names a fault."""
 
 
@@ -25,7 +28,7 @@ class Failure:
     id: str
     event: str
     outcome: str
-    money: str
+    money: str = "none"
     faults: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
     uncovered: str = ""
@@ -33,12 +36,12 @@ class Failure:
     @property
     def shown_by(self) -> tuple[str, ...]:
         """Every test that covers it."""
-        return (*self.tests, *(OVER_FAULTS if self.faults else ()))
+        return (*self.tests, *(OVER_FAULTS[self.id[0]] if self.faults else ()))
 
 
-def load() -> list[Failure]:
-    """Return the rows in their order."""
-    rows = tomllib.loads(TABLE.read_text(encoding="utf-8"))["failure"]
+def load(table: str) -> list[Failure]:
+    """Return the rows of the table F or L in their order."""
+    rows = tomllib.loads((TESTS / TABLES[table]).read_text(encoding="utf-8"))["failure"]
     return [
         Failure(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
         for row in rows
@@ -75,7 +78,7 @@ def summary(rows: list[Failure]) -> str:
     partly = [row for row in rows if row.shown_by and row.uncovered]
     missing = len(rows) - len(whole) - len(partly)
     counts = f"covered {len(whole)}, in part {len(partly)}, not {missing}"
-    lines = [f"failures: {len(rows)}; {counts}"]
+    lines = [f"failures {rows[0].id[0]}: {len(rows)}; {counts}"]
     lines += [
         f"  {row.id:<4} {'in part' if row.shown_by else 'not    '}  {row.event}: {row.uncovered}"
         for row in rows
@@ -85,4 +88,5 @@ def summary(rows: list[Failure]) -> str:
 
 
 if __name__ == "__main__":
-    print(summary(load()))
+    for table in TABLES:
+        print(summary(load(table)))

@@ -11,8 +11,13 @@ from decart_lab.media import samples
 from tests.helpers.big import big_picture
 from tests.helpers.clips import moving, write_clip
 
-STRUCK: Final = [(fault, route) for fault in FAULTS.values() for route in fault.outcomes]
-"""Every fault with every route that it strikes."""
+STRUCK: Final = [
+    (fault, route)
+    for fault in FAULTS.values()
+    if fault.hook != "session"
+    for route in fault.outcomes
+]
+"""Every fault of a request with every route that it strikes."""
 
 PATIENCE: Final = {
     "silence": Timeouts(read_s=0.4, process_s=0.4, call_s=3.0),

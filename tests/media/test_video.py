@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import av
 import numpy as np
 import pytest
@@ -367,3 +369,13 @@ def test_damaged_sound_is_our_own_error(made, tmp_path):
     with pytest.raises(MediaError, match="cannot be"):
         write(tmp_path / "out.mp4", moving(50), audio_from=path)
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_one_frame_can_be_converted_by_several_threads_at_once(tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", moving(30, 640, 352), fps=30)
+    frames = list(read_frames(clip))
+    with ThreadPoolExecutor(4) as pool:
+        for frame in frames:
+            made = [pool.submit(to_rgb, frame) for _ in range(4)]
+            first, *others = [one.result(timeout=20) for one in made]
+            assert all((other == first).all() for other in others)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from decart_lab.display.html import money, plural, seconds
-from decart_lab.widgets.base import module
+from decart_lab.widgets import livepage
 from decart_lab.widgets.runtable import RunTable
 from decart_lab.widgets.sweeppanel import SweepPanel
 
@@ -46,20 +46,33 @@ def test_the_modules_do_what_their_own_tests_say(node, path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("widget", [RunTable, SweepPanel])
-def test_the_joined_module_is_one_that_a_front_end_can_load(node, widget, tmp_path):
+JOINED = {
+    "run table": (RunTable._esm, "w.render", "export default { render };"),
+    "sweep panel": (SweepPanel._esm, "w.render", "export default { render };"),
+    "live": (livepage.ESM, "w().initialize", "export default () => {"),
+}
+
+
+@pytest.mark.parametrize(("source", "hook", "export"), JOINED.values(), ids=list(JOINED))
+def test_the_joined_module_is_one_that_a_front_end_can_load(node, source, hook, export, tmp_path):
     joined = tmp_path / "widget.mjs"
-    joined.write_text(widget._esm, encoding="utf-8")
-    look = f"import w from {joined.as_uri()!r}; console.log(typeof w.render)"
+    joined.write_text(source, encoding="utf-8")
+    look = f"import w from {joined.as_uri()!r}; console.log(typeof {hook})"
     done = run(node, "--input-type=module", "-e", look)
     assert done.stdout == "function\n", done.stderr
-    assert "import" not in re.findall(r"^\w+", widget._esm, re.MULTILINE)
-    assert re.findall(r"^export .*", widget._esm, re.MULTILINE) == ["export default { render };"]
+    assert "import" not in re.findall(r"^\w+", source, re.MULTILINE)
+    assert re.findall(r"^export .*", source, re.MULTILINE) == [export]
+    assert not re.search(r"^[ \t]*(//|/\*)|^[ \t]", source, re.MULTILINE), "comments stay at home"
+
+
+def test_what_is_sent_with_a_live_view_is_small():
+    assert len(livepage.ESM.encode()) < 60_000
 
 
 def test_no_module_writes_markup_or_asks_another_server():
     sources = {path.name: path.read_text(encoding="utf-8") for path in STATIC.iterdir()}
-    assert module("dom") in sources["dom.js"].replace("export ", "")
     for name, source in sources.items():
+        # Indentation is taken away when files are joined, which would change a text of many lines.
+        assert all(line.count("`") % 2 == 0 for line in source.splitlines()), name
         for banned in ("innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "http:", "https:"):
             assert banned not in source, f"{name} holds {banned}"

@@ -18,6 +18,12 @@ export function fill(node, ...children) {
   node.replaceChildren(...children.filter((child) => child !== null && child !== undefined));
 }
 
+/** Put text into a node, unless it says that already: what does not change is not announced again. */
+export function say(node, text, tone) {
+  if (node.textContent !== text) node.textContent = text;
+  if (tone !== undefined && node.dataset.tone !== tone) node.dataset.tone = tone;
+}
+
 /** An address for bytes that came with a message; the caller revokes it when it is not shown. */
 export function blobUrl(buffer, mime) {
   return URL.createObjectURL(new Blob([buffer], { type: mime }));

@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from .._clock import Clock
-from .._http import Http
-from .._log import SafeLogger
-from .._retry import NEVER, Policy, parse_retry_after, repeat
-from .._wire import Answer, Call, Head
-from ..contract.failures import failure, request_id
-from ..errors import DecartSDKError, NetworkError, ResponseError, combined
+from ._clock import Clock
+from ._http import Http
+from ._log import SafeLogger
+from ._retry import NEVER, Policy, parse_retry_after, repeat
+from ._wire import Answer, Call, Head
+from .contract.failures import failure, request_id
+from .errors import DecartSDKError, NetworkError, ResponseError, combined
 
 M = TypeVar("M", bound=BaseModel)
 

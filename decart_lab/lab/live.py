@@ -1,0 +1,384 @@
+"""``lab.live``: a session with a view, which can be ended and begun again, and found again.
+
+What belongs here: the session as a cell sees it, and what becomes of it when the cell is run again.
+Its page is served by :mod:`.desk`; sessions themselves are :mod:`decart_lab.realtime`'s.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from .._engine import engine
+from ..contract.models import resolve_model
+from ..display.html import seconds
+from ..errors import InvalidInputError
+from ..realtime.signaling.base import KEEP, Keep, Summary
+from ..widgets.cell import cell_id
+from .desk import Desk
+from .session import LiveSession
+
+if TYPE_CHECKING:
+    from ..api.realtime import Realtime
+    from ..realtime.session import Session
+    from ..widgets.live import LiveView
+
+FOLDER: Final = Path("decart_live")
+"""Where recordings and snapshots go that are not given a name."""
+FEATURES: Final = (
+    *("start", "stop", "prompt", "image", "enhance", "model", "record", "snapshot", "mute"),
+    *("keep", "input"),
+)
+PAGE_SOURCES: Final = ("camera", "microphone", "screen")
+"""What the browser itself sends."""
+HISTORY: Final = 30
+_CHANGES: Final = ("prompt", "image", "enhance")
+_LOCK: Final = threading.RLock()
+
+_found: dict[tuple[str | None, str], Live] = {}
+"""What each cell began, by the cell's id and the name given there."""
+
+
+class Live(LiveSession):
+    """A live session with a view; made by ``lab.live``.
+
+    Show it as often as you like: all views are of the same session. Closing a view ends nothing;
+    leaving the page does, unless it is detached, and so does closing the widget.
+
+    Parameters
+    ----------
+    realtime : Realtime
+        Where sessions are opened.
+    source : object
+        What to send.
+    options : mapping
+        For :func:`decart_lab.realtime.connect.prepare`.
+    detach : bool
+        Whether the session goes on when its page is left or its widget closed.
+    """
+
+    def __init__(
+        self, realtime: Realtime, source: Any, options: Mapping[str, Any], *, detach: bool = False
+    ) -> None:
+        self.detach = detach
+        self.muted = False
+        self._realtime = realtime
+        self._source = source
+        self._options = dict(options)
+        self._acting = threading.RLock()
+        super().__init__(engine().run(self._prepare))
+        self._desk = Desk(self)
+
+    # -- what it is ------------------------------------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        """The session that runs, or ran last."""
+        return self._session
+
+    @property
+    def view(self) -> LiveView:
+        """The widget that shows it."""
+        return self._desk.view
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a session now."""
+        return self._session.begun and not self._session.over
+
+    @property
+    def prompt(self) -> str | None:
+        """The prompt in force, or the one the next start shows."""
+        found: str | None = self._options.get("prompt")
+        return self._session.prompt if self.running else found
+
+    @property
+    def enhance(self) -> bool:
+        """Whether the service may extend the words."""
+        return bool(self._options.get("enhance", True))
+
+    @property
+    def has_image(self) -> bool:
+        """Whether a reference image is in force, or will be."""
+        return self._session.has_image if self.running else self._options.get("image") is not None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of what is sent, in pixels."""
+        spec = resolve_model(self._options["model"], "realtime")
+        width, height = self._options.get("size") or (spec.width, spec.height)
+        return int(width), int(height)
+
+    @property
+    def fps(self) -> float:
+        """Frames a second that are sent."""
+        return float(self._options.get("fps") or resolve_model(self._options["model"]).fps)
+
+    @property
+    def source_label(self) -> str:
+        """What is sent, in a word."""
+        source = self._source
+        return source if isinstance(source, str) else type(source).__name__
+
+    @property
+    def features(self) -> Sequence[str]:
+        """What the view offers."""
+        return FEATURES
+
+    @property
+    def path(self) -> str:
+        """Where the media is: in the "kernel", or in the page ("browser")."""
+        return "kernel"
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """Sources that the view offers."""
+        return ()
+
+    @property
+    def idle_timeout(self) -> float:
+        """Seconds without use after which the session ends."""
+        return float(self._options.get("idle_timeout") or float("inf"))
+
+    @property
+    def max_seconds(self) -> float | None:
+        """Seconds of generation after which it ends."""
+        return self._options.get("max_seconds")
+
+    @property
+    def max_cost(self) -> float | None:
+        """USD after which it ends."""
+        return self._options.get("max_cost")
+
+    @property
+    def recording(self) -> bool:
+        """Whether what is received is being recorded."""
+        return self.running and self._session.recording
+
+    def delays_ms(self) -> list[float]:
+        """Return the latency second by second as far as it was measured, in milliseconds."""
+        table = self.stats()
+        column = table["g2g_p50_ms"].fillna(table["rtt_ms"])
+        return [float(value) for value in column.dropna()]
+
+    # -- its life --------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Begin, or begin again with what was shown last; while one runs, do nothing.
+
+        Frame callbacks and handlers belong to the session they were given to.
+
+        Raises
+        ------
+        WebRTCError
+            No session came about; also of a cause class. Nothing is left behind.
+        """
+        with self._acting:
+            if self.running:
+                return self
+            if self._session.begun:
+                self._session = engine().run(self._prepare)
+                self._callbacks.clear()
+            self.muted = False
+            self._desk.watch(self._session)
+            engine().run(self._session.start)
+            self._remember()
+            self._desk.tell("")
+        return self
+
+    def begin(self) -> Self:
+        """Start as soon as there is what is needed."""
+        return self.start()
+
+    def end(self) -> Summary:
+        """End the session; again, it does nothing. Return its seconds and reason."""
+        session = self._session
+        if not session.begun:
+            return session.summary
+        self._desk.last_picture(session)
+        summary = engine().run(session.end)
+        self._desk.wait()
+        return summary
+
+    stop = end
+    """The word on the button."""
+
+    def close(self) -> None:
+        """End the session and close its views."""
+        self.end()
+        self._desk.view.close()
+
+    # -- what it shows ---------------------------------------------------------------------------
+
+    def set(
+        self, *, prompt: str | Keep | None = KEEP, image: Any = KEEP, enhance: bool = True
+    ) -> None:
+        """Replace what is shown, in one step; every view shows it. See :meth:`LiveSession.set`."""
+        super().set(prompt=prompt, image=image, enhance=enhance)
+        self._note(prompt, image, enhance)
+
+    def wish(self, **change: Any) -> None:
+        """As :meth:`set`; while nothing runs it is what the next start shows."""
+        if self.running:
+            self.set(**change)
+        else:
+            self._note(
+                change.get("prompt", KEEP),
+                change.get("image", KEEP),
+                change.get("enhance", self.enhance),
+            )
+
+    def choose_model(self, name: str) -> None:
+        """Take another model for the next start.
+
+        Raises
+        ------
+        InvalidInputError
+            A session runs, which keeps its model; or there is no such model.
+        """
+        if self.running:
+            raise InvalidInputError("A session keeps its model. Stop it first.", field="model")
+        self._options["model"] = resolve_model(name, "realtime")
+        self._session = engine().run(self._prepare)
+
+    @property
+    def model(self) -> str:
+        """Canonical id of the model."""
+        return resolve_model(self._options["model"], "realtime").name
+
+    def mute(self, muted: bool = True) -> None:
+        """Send nothing for a while, or go on."""
+        super().mute(muted)
+        self.muted = muted
+
+    def record(self, path: Any = None, *, input: bool = False) -> Path:  # noqa: A002 - as there
+        """Record what is received; by default into the folder ``decart_live``.
+
+        See :meth:`LiveSession.record`.
+        """
+        return super().record(self._file(".mp4") if path is None else path, input=input)
+
+    def keep_snapshot(self) -> Path:
+        """Take the next frame into the folder ``decart_live`` and return its file."""
+        return self.snapshot().save(self._file(".png"))
+
+    def _ipython_display_(self) -> None:
+        self._desk.show()
+
+    def __repr__(self) -> str:
+        return self._desk.text() if not self.running else super().__repr__()
+
+    # -- what the desk asks ----------------------------------------------------------------------
+
+    def opened(self, view: str) -> None:
+        """Take it that a view is there."""
+
+    def heard(self, content: Mapping[str, Any]) -> None:
+        """Take what a page says of media that is in it; here there is none."""
+
+    def sends_now(self, name: str) -> None:
+        """Take it that the page sends something else; here the kernel sends."""
+        raise InvalidInputError(
+            f"The page cannot send {name!r} here. Set the source from a cell: live.set_source(...)."
+        )
+
+    def picture(self) -> Future[Any]:
+        """Ask for the next frame, as an array."""
+        return engine().start(self._session.snapshot)
+
+    def drawn(self) -> Mapping[str, Any]:
+        """Return figures of drawing that the page measures itself; {} when the feed does."""
+        return {}
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    async def _prepare(self) -> Session:
+        from ..realtime.connect import prepare
+
+        return await prepare(self._realtime.service, self._source, **self._options)
+
+    def _note(self, prompt: Any, image: Any, enhance: bool) -> None:
+        if not isinstance(prompt, Keep):
+            self._options["prompt"] = prompt
+        if not isinstance(image, Keep):
+            self._options["image"] = image
+        self._options["enhance"] = enhance
+        self._remember()
+
+    def _remember(self) -> None:
+        prompt, history = self.prompt, self._desk.history
+        if prompt and (not history or history[-1] != prompt):
+            self._desk.history = [*(text for text in history if text != prompt), prompt][-HISTORY:]
+
+    def _file(self, suffix: str) -> Path:
+        FOLDER.mkdir(exist_ok=True)
+        stamp = f"{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+        return FOLDER / f"{self.model}-{stamp}{suffix}"
+
+    def same_as(self, realtime: Realtime, source: Any, options: Mapping[str, Any]) -> bool:
+        """Return whether a session asked for like this could be this one, changed."""
+
+        def fixed(given: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: value for name, value in given.items() if name not in _CHANGES}
+
+        same_source = source is self._source or (
+            isinstance(source, (str, Path)) and source == self._source
+        )
+        return (
+            realtime is self._realtime
+            and same_source
+            and repr(fixed(options)) == repr(fixed(self._options))
+        )
+
+
+def open_live(
+    realtime: Realtime, source: Any, options: Mapping[str, Any], *, name: str, detach: bool
+) -> Live:
+    """Open a live session with a view, or adopt the one that this cell began before.
+
+    A cell that is run again keeps its session when only the prompt, the image or enhance differ:
+    that saves the start, and nothing is billed twice. Otherwise the old one is ended first. One
+    line says which.
+    """
+    key = (cell_id(), name)
+    with _LOCK:
+        before = _found.get(key) if any(key) else None
+    if before is not None and before.running:
+        if before.same_as(realtime, source, options):
+            before.detach = detach
+            _change(before, options)
+            print(f"The session of this cell goes on, {seconds(before.seconds)} so far.")
+            return before
+        before.end()
+        print(f"The session this cell had opened was ended after {seconds(before.seconds)}.")
+    make: type[Live] = Live
+    if isinstance(source, str) and source in PAGE_SOURCES:
+        from .pagelive import PageLive
+
+        make = PageLive
+    live = make(realtime, source, options, detach=detach)
+    with _LOCK:
+        for old in [other for other, found in _found.items() if not found.running]:
+            del _found[old]
+        _found[key] = live
+    return live.begin()
+
+
+def views() -> list[LiveView]:
+    """Return the views of the sessions that run, those begun first first."""
+    with _LOCK:
+        return [live.view for live in _found.values() if live.running]
+
+
+def _change(live: Live, options: Mapping[str, Any]) -> None:
+    wanted: dict[str, Any] = {"enhance": bool(options.get("enhance", True))}
+    if options.get("prompt") != live.prompt:
+        wanted["prompt"] = options.get("prompt")
+    if options.get("image") is not None or live.has_image:
+        wanted["image"] = options.get("image")
+    if len(wanted) > 1:
+        live.set(**wanted)
