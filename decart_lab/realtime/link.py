@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MEDIA_S: Final = 15.0
 """How long a peer may take to connect after the answer, in seconds."""
+NOTHING_S: Final = 1e-6
+"""A wait that is only rounding: a clock moved by hand would not move by it."""
 STEP_S: Final = 3.0
 """Longest time for one step of closing, in seconds."""
 
@@ -174,7 +176,7 @@ class Link:
         began = self._clock.now()
         while peer.state not in ("connected", "failed", "closed") and not self.over.is_set():
             left = MEDIA_S - (self._clock.now() - began)
-            if left <= 0:
+            if left <= NOTHING_S:
                 break
             self._changed.clear()
             waits = [
