@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
+import threading
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -30,6 +31,7 @@ REPORTED = (
     "nest-asyncio",
     "nest-asyncio2",
 )
+OURS = ("decart", "emulator")
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0", "::ffff:127.")
 
 
@@ -160,3 +162,24 @@ def emu() -> Iterator[Any]:
 
     with emulator(port=0, speed=100.0, render="canned") as running:
         yield running
+
+
+class Threads:
+    """The threads that have begun since this was made.
+
+    A test counts its own: those of the test before it may still be ending.
+    """
+
+    def __init__(self) -> None:
+        self._before = set(threading.enumerate())
+
+    def new(self, *prefixes: str) -> list[str]:
+        """Return the names of new threads that still run; ours, when no beginning is given."""
+        new = set(threading.enumerate()) - self._before
+        return sorted(thread.name for thread in new if thread.name.startswith(prefixes or OURS))
+
+
+@pytest.fixture
+def threads() -> Threads:
+    """The threads that begin during a test."""
+    return Threads()

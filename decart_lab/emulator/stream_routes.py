@@ -7,6 +7,7 @@ as the hosted service does, since a browser learns nothing of a refused upgrade.
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Mapping
@@ -107,7 +108,7 @@ class _polite(contextlib.AbstractAsyncContextManager[None]):  # noqa: N801 - use
             await self._socket.close(code)
 
 
-class _Socket:
+class _Socket(abc.ABC):
     """Reads and writes at the same time, until one of them comes to its end."""
 
     def __init__(self, socket: WebSocket) -> None:
@@ -143,13 +144,13 @@ class _Socket:
             except Refusal as refusal:
                 await self.send("error", error=said(refusal))
 
+    @abc.abstractmethod
     async def take(self, given: Mapping[str, Any]) -> None:
         """Do what a message asks."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     async def tell(self) -> None:
         """Say what there is to say."""
-        raise NotImplementedError
 
     async def send(self, kind: str, **fields: Any) -> None:
         """Send one message."""

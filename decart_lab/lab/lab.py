@@ -322,10 +322,8 @@ class Lab:
         from .session import begin, chosen
 
         limits = {"max_seconds": max_seconds, "idle_timeout": idle_timeout}
-        kept = {} if preset is None else chosen(preset)
-        named = {"model": model, "prompt": prompt, "image": image}
-        named = {name: value for name, value in named.items() if value is not None}
-        given = {"model": VIDEO_MODEL, **kept, **named, **limits, **options}
+        given = {"model": VIDEO_MODEL, **chosen(preset, model=model, prompt=prompt, image=image)}
+        given |= limits | options
         return begin(self._client.realtime, source, given)
 
     def live(
@@ -384,10 +382,8 @@ class Lab:
         from .session import chosen
 
         limits = {"max_seconds": max_seconds, "idle_timeout": idle_timeout}
-        kept = {} if preset is None else chosen(preset)
-        named = {"model": model, "prompt": prompt, "image": image}
-        named = {name: value for name, value in named.items() if value is not None}
-        given = {"model": VIDEO_MODEL, **kept, **named, **limits, **options}
+        given = {"model": VIDEO_MODEL, **chosen(preset, model=model, prompt=prompt, image=image)}
+        given |= limits | options
         return open_live(self._client.realtime, source, given, name=name, detach=detach)
 
     def view(self, token: str) -> LiveSession:

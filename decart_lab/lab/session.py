@@ -260,11 +260,13 @@ def begin(realtime: Realtime, source: Any, options: Mapping[str, Any]) -> LiveSe
     return LiveSession(engine().run(realtime.connect, source, **options))
 
 
-def chosen(preset: str | Preset) -> dict[str, Any]:
-    """Return a preset's arguments; one that is named is loaded."""
+def chosen(preset: str | Preset | None, **given: Any) -> dict[str, Any]:
+    """Return a preset's arguments, loaded where it is named, under those given beside it."""
     from ..realtime.presets import load_preset
 
-    return (load_preset(preset) if isinstance(preset, str) else preset).options()
+    kept = load_preset(preset) if isinstance(preset, str) else preset
+    beside = {name: value for name, value in given.items() if value is not None}
+    return ({} if kept is None else kept.options()) | beside
 
 
 def watch(realtime: Realtime, token: str, **options: Any) -> LiveSession:

@@ -33,20 +33,32 @@ ARGUMENTS = [
     "--disable-component-update",
     "--no-first-run",
 ]
+CAMERA = [
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+    "--allow-loopback-in-peer-connection",
+]
 QUICK = ('dl.connect("emulator")', 'dl.connect("emulator", speed=10)')
 START_S = 60
 RUN_S = 60
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def flags() -> list[str]:
+    """What the browser is told besides; a module that needs more has a fixture of this name."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def browser(flags: list[str]) -> Iterator[Any]:
     """The machine's own Chromium, without a window."""
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
-        running = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        running = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS + flags)
         yield running
         running.close()
     asyncio.run(asyncio.sleep(0))  # fails if that loop were still there, for the tests to come

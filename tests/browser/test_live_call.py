@@ -5,18 +5,16 @@ What it shows besides is ``test_live_page.py``'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import av
 import pytest
 
-from tests.browser.conftest import ARGUMENTS, CHROMIUM
 from tests.helpers.livepage import SIZE, hello, mounted, sent, state, tell, view_of
 
 pytestmark = pytest.mark.browser
 
-FAKES = [
+TWO_CAMERAS = [
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream=device-count=2",
 ]
@@ -68,16 +66,9 @@ navigator.mediaDevices.getUserMedia = async function (asked) {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium with a camera that shows a test picture, and allows it."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        running = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS + FAKES)
-        yield running
-        running.close()
+def flags() -> list[str]:
+    """A camera that is none, and the right to use it."""
+    return TWO_CAMERAS
 
 
 @pytest.fixture

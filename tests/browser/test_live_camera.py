@@ -15,17 +15,11 @@ from typing import Any
 import pytest
 
 from decart_lab.emulator import Emulator, emulator
-from tests.browser.conftest import ARGUMENTS, CHROMIUM
+from tests.browser.conftest import CAMERA
 from tests.helpers.rest import eventually
 
 pytestmark = pytest.mark.browser
 
-CAMERA = [
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-    "--allow-loopback-in-peer-connection",
-]
 TRACKS = """
 window.tracks = [];
 const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -49,16 +43,9 @@ def emu() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium with a camera that is none."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        running = play.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *CAMERA])
-        yield running
-        running.close()
+def flags() -> list[str]:
+    """A camera that is none, and the right to use it."""
+    return CAMERA
 
 
 def going(emu):

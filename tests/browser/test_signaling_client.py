@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from decart_lab.emulator import Emulator, emulator
-from tests.browser.conftest import ARGUMENTS, CHROMIUM
+from tests.browser.conftest import CAMERA
 from tests.helpers.rest import KEY, eventually
 from tests.helpers.serve import serve
 
@@ -28,12 +28,6 @@ PAGE = """<!doctype html><title>A session</title>
 <video id="remote-video" autoplay muted playsinline></video>
 <p id="status"></p><p id="usage"></p>
 <script type="module" src="/client.js"></script>"""
-CAMERA = [
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-    "--allow-loopback-in-peer-connection",
-]
 LIVE = "document.getElementById('status').textContent === '● Live'"
 SHOWN = "document.getElementById('remote-video').getVideoPlaybackQuality().totalVideoFrames"
 PASSED_ON = ("content-type", "if-match", "last-event-id")
@@ -88,16 +82,9 @@ def emu() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium with a camera that is none."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        running = play.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *CAMERA])
-        yield running
-        running.close()
+def flags() -> list[str]:
+    """A camera that is none, and the right to use it."""
+    return CAMERA
 
 
 @pytest.fixture

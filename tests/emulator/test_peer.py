@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import time
 from collections.abc import AsyncIterator
 from fractions import Fraction
@@ -352,8 +351,7 @@ async def test_another_peer_may_follow_over_the_same_painter():
 
 
 @pytest.mark.parametrize("offer", ["", "v=0", "v=0\r\nm=video 9 RTP 1\r\n", "\0", "x" * 200_000, 7])
-async def test_a_malformed_offer_is_refused_and_leaves_nothing(offer):
-    before = set(threading.enumerate())
+async def test_a_malformed_offer_is_refused_and_leaves_nothing(offer, threads):
     peer = LivePeer(painter=LivePainter("lucy-2.1"), on_state=lambda _: None)
     with pytest.raises(InvalidSDP):
         await peer.answer(offer)
@@ -361,17 +359,16 @@ async def test_a_malformed_offer_is_refused_and_leaves_nothing(offer):
         await peer.add_candidate(None)
     assert peer.candidates() == []
     await peer.close()
-    assert not [thread for thread in set(threading.enumerate()) - before if ours(thread)]
+    assert not threads.new()
 
 
-async def test_closing_ends_every_thread_and_may_be_done_twice():
-    before = set(threading.enumerate())
+async def test_closing_ends_every_thread_and_may_be_done_twice(threads):
     async with meeting() as they:
         await until(lambda: len(they.me.seen) >= 5)
         begun = time.monotonic()
         await asyncio.gather(they.peer.close(), they.peer.close())
         assert time.monotonic() - begun < 9
-    assert not [thread for thread in set(threading.enumerate()) - before if ours(thread)]
+    assert not threads.new()
     assert they.states.count("closed") == 1
 
 
@@ -395,7 +392,3 @@ async def test_all_candidates_stand_in_the_answer():
         answer = they.me.connection.remoteDescription.sdp
         assert all(row.candidate.removeprefix("candidate:") in answer for row in rows)
         await they.peer.add_candidate(None)
-
-
-def ours(thread: threading.Thread) -> bool:
-    return thread.name.startswith(("decart", "emulator"))

@@ -25,12 +25,7 @@ from tests.helpers.rest import KEY, submit
 LINE = re.compile(r"decart-lab emulator listening on (http://127\.0\.0\.1:\d+)\n\Z")
 
 
-def threads() -> set[str]:
-    return {t.name for t in threading.enumerate() if t.name.startswith("decart-lab")}
-
-
-def test_it_comes_up_on_a_free_port_and_leaves_no_thread_behind():
-    before = threads()
+def test_it_comes_up_on_a_free_port_and_leaves_no_thread_behind(threads):
     with emulator() as emu:
         assert emu.port > 0
         assert emu.url == f"http://127.0.0.1:{emu.port}"
@@ -38,7 +33,7 @@ def test_it_comes_up_on_a_free_port_and_leaves_no_thread_behind():
         assert httpx.get(f"{emu.url}/health").status_code == 200
         assert emu.running
     assert not emu.running
-    assert threads() == before
+    assert not threads.new("decart-lab")
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{emu.url}/health")
 

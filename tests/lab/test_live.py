@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 import time
 
 import pytest
@@ -195,26 +194,21 @@ def test_nobody_looking_is_counted_down_and_then_it_ends(lab, emu):
     eventually(lambda: live.reason == "idle")
 
 
-def test_what_cannot_begin_leaves_nothing(lab, emu):
+def test_what_cannot_begin_leaves_nothing(lab, emu, threads):
     with pytest.raises(InvalidInputError):
         lab.live(size=(3, 3), source="synthetic")
     emu.faults.add("session_unavailable", times=9)
     with pytest.raises(dl.errors.WebRTCError):
         lab.live(reconnect=False, **SMALL)
-    eventually(lambda: "decart-lab-live" not in names_of_threads())
+    eventually(lambda: not threads.new("decart-lab-live"))
     assert dl.sessions() == []
 
 
-def test_no_thread_is_left_when_it_is_over(lab):
+def test_no_thread_is_left_when_it_is_over(lab, threads):
     live = lab.live(**SMALL)
     open_view(live)
     live.close()
-    left = {"decart-lab-live", "decart-preview", "decart-lab-live-wish"}
-    eventually(lambda: not left & names_of_threads())
-
-
-def names_of_threads():
-    return {thread.name for thread in threading.enumerate()}
+    eventually(lambda: not threads.new("decart-lab-live", "decart-preview"))
 
 
 def test_the_poster_is_small_and_tells_the_story(live):

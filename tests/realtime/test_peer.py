@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import math
-import threading
 import time
 
 import pytest
@@ -242,8 +241,7 @@ def test_damage_to_an_answer_raises_nothing_but_webrtc_errors(plan):
     asyncio.run(run())
 
 
-async def test_closing_is_quick_and_leaves_no_thread(out):
-    before = set(threading.enumerate())
+async def test_closing_is_quick_and_leaves_no_thread(out, threads):
     service = Service()
     peer, _ = await connected(service, video_out=out, audio_out=AudioOut())
     peer.video_in.add_frame_sink(lambda _: None)
@@ -256,8 +254,7 @@ async def test_closing_is_quick_and_leaves_no_thread(out):
     await service.close()
 
     def left() -> list[str]:  # but for the pool of the stock service
-        new = [t.name for t in threading.enumerate() if t not in before]
-        return [name for name in new if not name.startswith("asyncio")]
+        return [name for name in threads.new("") if not name.startswith("asyncio")]
 
     await until(lambda: not left())
 

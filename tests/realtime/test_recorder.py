@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -242,7 +241,7 @@ def test_nothing_received_is_an_empty_recording(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_closing_twice_says_the_same_and_later_frames_are_ignored(tmp_path):
+def test_closing_twice_says_the_same_and_later_frames_are_ignored(tmp_path, threads):
     clock = Past()
     recorder = Recorder(tmp_path / "take.mp4", clock=clock)
     feed(recorder, clock, ("video", pictures(count=5)))
@@ -250,7 +249,7 @@ def test_closing_twice_says_the_same_and_later_frames_are_ignored(tmp_path):
     recorder.video(pictures()[0])
     assert recorder.close() == made
     assert recorder.path == made.path
-    assert not [t for t in threading.enumerate() if t.name == "decart-recorder"]
+    assert not threads.new("decart-recorder")
 
 
 def test_a_folder_is_refused_and_missing_ones_are_made(tmp_path):

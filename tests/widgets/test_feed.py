@@ -14,6 +14,7 @@ from PIL import Image
 from decart_lab.realtime.hub import Hub
 from decart_lab.widgets.budget import Budget
 from decart_lab.widgets.feed import Feed
+from tests.conftest import Threads
 from tests.helpers.screens import CAPS, PLAIN, Page, Stream, wait
 
 
@@ -40,12 +41,12 @@ class Stage:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
+def stage(threads: Threads) -> Iterator[Stage]:
     stage = Stage()
     yield stage
     stage.feed.close()
     stage.hub.attach(None)
-    assert "decart-preview" not in [thread.name for thread in threading.enumerate()]
+    assert not threads.new("decart-preview")
 
 
 def test_a_view_that_can_decode_gets_the_frames_as_they_came(stage: Stage) -> None:

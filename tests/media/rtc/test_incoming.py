@@ -103,11 +103,11 @@ async def test_a_frame_is_handed_over_before_the_next_one_is_sent():
         await until(lambda: len(got) == have + 1, within_s=3)
 
 
-async def test_nothing_is_decoded_until_somebody_wants_pixels():
+async def test_nothing_is_decoded_until_somebody_wants_pixels(threads):
     async with two_connections() as (a, b), Line(a, b) as line:
         line.video.add_sink(lambda _: None)
         await line.play(10)
-        assert "decart-video-in" not in [t.name for t in threading.enumerate()]
+        assert not threads.new("decart-video-in")
         pictures = []
         line.video.add_frame_sink(pictures.append)
         await line.play(30)
@@ -116,7 +116,7 @@ async def test_nothing_is_decoded_until_somebody_wants_pixels():
         assert (pictures[0].width, pictures[0].height) == (320, 176)
         assert pictures[-1].time_base.denominator == 90_000
         line.video.remove_frame_sink(pictures.append)
-        await until(lambda: "decart-video-in" not in [t.name for t in threading.enumerate()])
+        await until(lambda: not threads.new("decart-video-in"))
 
 
 async def test_pixels_are_what_was_sent():

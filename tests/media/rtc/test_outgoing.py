@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import threading
 
 import av
 import pytest
@@ -185,18 +184,14 @@ async def test_a_second_connection_shares_the_encoding_and_begins_with_a_key_fra
         assert out.counters().key_frames == 2
 
 
-async def test_closing_leaves_no_thread():
-    before = set(threading.enumerate())
+async def test_closing_leaves_no_thread(threads):
     out = VideoOut()
     async with two_connections() as (a, b):
         await joined(a, b, out)
         await play(out, count=3)
         out.close()
         out.put(picture(99))
-    new = [t for t in threading.enumerate() if t.name == "decart-video-out" and t not in before]
-    for thread in new:
-        thread.join(10)
-    assert not [t for t in new if t.is_alive()]
+    await until(lambda: not threads.new("decart-video-out"))
 
 
 @pytest.mark.parametrize("codec", ["h264", "vp8"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 import time
 
 import av
@@ -15,10 +14,6 @@ from decart_lab.errors import MediaError
 from decart_lab.media import marker
 from decart_lab.media.sources import open_source
 from tests.media.sources.conftest import SIZE, Notes, Ticking
-
-
-def source_threads() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("decart-source")]
 
 
 def test_no_frame_is_given_before_its_time(counted):
@@ -125,7 +120,7 @@ def test_a_pause_gives_nothing_and_leaps_in_time(counted):
 
 
 @pytest.mark.parametrize("kind", ["file", "synthetic", "generator"])
-def test_stop_ends_every_thread_within_a_second(counted, kind):
+def test_stop_ends_every_thread_within_a_second(counted, kind, threads):
     endless = (np.zeros((90, 160, 3), np.uint8) for _ in itertools.count())
     value = {"file": counted, "synthetic": "synthetic", "generator": endless}[kind]
     source = open_source(value, size=SIZE, fps=25)
@@ -136,7 +131,7 @@ def test_stop_ends_every_thread_within_a_second(counted, kind):
     source.stop()
     assert time.monotonic() - began < 3
     assert not source.running
-    assert not source_threads()
+    assert not threads.new("decart-source")
     assert notes.ends == []  # it did not end by itself
 
 
@@ -200,7 +195,7 @@ def test_a_generator_that_raises_is_a_named_failure():
     assert isinstance(error.__cause__, KeyError)
 
 
-def test_a_sink_that_raises_stops_the_source(counted):
+def test_a_sink_that_raises_stops_the_source(counted, threads):
     def broken(_):
         raise OSError("encoder gone")
 
@@ -210,13 +205,13 @@ def test_a_sink_that_raises_stops_the_source(counted):
     notes.wait_for(lambda n: n.ends)
     assert "encoder gone" in str(notes.ends[0])
     source.stop()
-    assert not source_threads()
+    assert not threads.new("decart-source")
 
 
-def test_pictures_are_ready_for_an_encoder(counted):
+def test_pictures_are_ready_for_an_encoder(counted, threads):
     frames = open_source(counted, size=SIZE, fps=25).frames()
     _, frame = next(frames)
     frames.close()
     assert (frame.width, frame.height, frame.format.name) == (*SIZE, "yuv420p")
     assert frame.pict_type == av.video.frame.PictureType.NONE
-    assert not source_threads()
+    assert not threads.new("decart-source")
