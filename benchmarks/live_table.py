@@ -59,14 +59,11 @@ def kernel_side(folder: Path) -> list[Row]:
 
 def page_side() -> list[Row]:
     """Measure taking all rows, sorting them, and scrolling through them."""
-    from playwright.sync_api import sync_playwright
-
     from decart_lab.widgets.runtable import RunTable
-    from tests.browser.conftest import ARGUMENTS, CHROMIUM
     from tests.browser.test_widgets import MOUNT, SCROLL, everything, run_of
+    from tests.helpers.jupyter import chromium
 
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as browser:
         page = browser.new_page()
         page.set_content("<!doctype html><body><div id=root></div>")
         page.evaluate(MOUNT, [RunTable._esm, RunTable._css])
@@ -74,7 +71,6 @@ def page_side() -> list[Row]:
         page.wait_for_selector(".dl-space .dl-row")
         sorted_ms = page.evaluate(SORT)
         seen = page.evaluate(SCROLL)
-        browser.close()
     return [
         Row("page: take all rows", taken, "ms", TASK_MS),
         Row("page: sort by a text", sorted_ms, "ms", TASK_MS),

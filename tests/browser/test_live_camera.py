@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from decart_lab.emulator import Emulator, emulator
-from tests.browser.conftest import CAMERA
+from tests.helpers.jupyter import CAMERA
 from tests.helpers.rest import eventually
 
 pytestmark = pytest.mark.browser

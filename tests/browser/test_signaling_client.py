@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from decart_lab.emulator import Emulator, emulator
-from tests.browser.conftest import CAMERA
+from tests.helpers.jupyter import CAMERA
 from tests.helpers.rest import KEY, eventually
 from tests.helpers.serve import serve
 
