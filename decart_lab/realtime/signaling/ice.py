@@ -48,6 +48,7 @@ class IceSequence:
         self._waiting: deque[Candidate | None] = deque()
         self._batch: list[Candidate | None] = []
         self._lost_with: str | None = None  # the ETag of a batch whose answer is missing
+        self._stale = False  # our ETag was refused: nothing may be concluded from it
         self._ended = False
         self._flush: asyncio.Task[None] | None = None
 
@@ -130,7 +131,8 @@ class IceSequence:
             except DecartSDKError as error:
                 if not isinstance(error, NetworkError) or error.sent == "none":
                     self._lost_with = None  # it was refused or never left: it is not applied
-                if tries == TRIES or not await self._mended(error, unmatched):
+                self._stale = error.status in (412, 428)
+                if tries == TRIES or not self._worthwhile(error, unmatched):
                     raise
                 unmatched |= error.status == 428
         self._batch, self._lost_with = [], None
@@ -138,24 +140,23 @@ class IceSequence:
     async def _has_arrived(self) -> bool:
         """Whether a batch whose answer is missing was applied: then the ETag has moved on."""
         sent_with = self._lost_with
-        if sent_with is not None or self._resource.etag is None:
+        if sent_with is not None or self._stale or self._resource.etag is None:
             await self._resource.refresh()
+            self._stale = False
         return (
             sent_with is not None
             and sent_with not in WILDCARDS
             and self._resource.etag != sent_with
         )
 
-    async def _mended(self, error: DecartSDKError, again: bool) -> bool:
-        """Do what makes another try worthwhile; False when nothing does."""
+    def _worthwhile(self, error: DecartSDKError, again: bool) -> bool:
+        """Return whether another try is worthwhile."""
         if self._lost_with is not None:
             return True
         if error.status == 412:
-            await self._resource.refresh()
             return True
         if error.status == 428:
             self._logger.error("A PATCH came without its If-Match: a proxy may be dropping it.")
-            await self._resource.refresh()
             return not again
         if error.status is not None and 400 <= error.status < 500:
             self._batch = []  # they would be refused again

@@ -139,6 +139,16 @@ async def test_senders_at_the_same_time_keep_their_order(batches, mishaps, ended
     assert numbers(rules.applied) == [n for batch in batches for n in batch] + ends
 
 
+async def test_a_batch_that_is_lost_after_a_storm_of_stale_etags_is_sent_again():
+    """The last refusal left an ETag that is not the newest: that another one is says nothing."""
+    rules = Rules(["race"] * TRIES + ["lost on the way"])
+    ice = IceSequence(rules, SafeLogger())
+    with pytest.raises(RejectedError):
+        await ice.send([candidate(1)])
+    await ice.send([])
+    assert numbers(rules.applied) == [1]
+
+
 async def test_a_storm_of_stale_etags_ends_after_five_tries():
     rules = Rules(["race"] * 50)
     ice = IceSequence(rules, SafeLogger())
