@@ -31,7 +31,7 @@ from _report import Row, out_argument, report
 SCALE = float(os.environ.get("POLLING_SCALE", "1"))
 """Below 1 for a quick look: fewer jobs."""
 
-CASES = (("2 s", 300, 2.0, 32), ("0.5 s", 600, 0.5, 32), ("10 s", 160, 10.0, 32))
+CASES = (("2 s", 300, 2.0, 32), ("0.5 s", 600, 0.5, 32), ("10 s", 480, 10.0, 96))
 """Name, jobs, mean seconds, jobs in flight."""
 
 SIGMA = 0.6

@@ -25,8 +25,9 @@ PRICE: Final = 0.0135
 ENOUGH: Final = 4
 """So many durations are history; with fewer, polls only follow the time that has passed."""
 
-REMEMBERED: Final = 64
-"""So many durations of each kind of job are kept."""
+REMEMBERED: Final = 256
+"""So many durations of each kind of job are kept: more of them than jobs are in flight at a time,
+since those that end within a short while are not a fair sample."""
 
 IGNORANT_FIRST_S: Final = 0.4
 IGNORANT_GROWTH: Final = 1.5
@@ -119,7 +120,7 @@ class _Curve(NamedTuple):
         first, last = min(logs) - 2 * width, max(logs) + 2 * width
         grid = [first + (last - first) * cell / (_CELLS - 1) for cell in range(_CELLS)]
         times = [math.exp(at) for at in grid]
-        ended = [_share_ended(at, logs, shares, width) for at in grid]
+        ended = _shares_ended(grid, logs, shares, width)
         moment = [0.0]  # of the durations up to a cell: the integral of t f(t)
         for cell in range(1, _CELLS):
             middle = (times[cell] + times[cell - 1]) / 2
@@ -141,10 +142,25 @@ def _plan(curve: _Curve, price: float) -> Schedule:
     return Schedule(tuple(chosen), polls, max(0.0, value - cost * polls))
 
 
-def _share_ended(at: float, logs: Sequence[float], shares: Sequence[float], width: float) -> float:
-    scale = 1 / (width * math.sqrt(2))
-    far = [math.erfc((one - at) * scale) for one in logs]
-    return 0.5 * math.fsum(map(mul, far, shares))
+def _shares_ended(
+    grid: Sequence[float], logs: Sequence[float], shares: Sequence[float], width: float
+) -> list[float]:
+    """Return the share that has ended at each cell of an even grid that holds all samples.
+
+    A sample counts in the two cells it lies between, so that the work does not grow with memory.
+    """
+    step, mass = grid[1] - grid[0], [0.0] * _CELLS
+    for log, share in zip(logs, shares, strict=True):
+        cell, part = divmod((log - grid[0]) / step, 1.0)
+        mass[int(cell)] += share * (1 - part)
+        mass[int(cell) + 1] += share * part
+    scale = step / (width * math.sqrt(2))
+    # by how many cells the sample lies ahead, the farthest behind first
+    spread = [0.5 * math.erfc(cells * scale) for cells in range(1 - _CELLS, _CELLS)]
+    return [
+        math.fsum(map(mul, mass, spread[_CELLS - 1 - cell : 2 * _CELLS - 1 - cell]))
+        for cell in range(_CELLS)
+    ]
 
 
 def weighed(ended: Iterable[float], ages: Iterable[float]) -> tuple[list[float], list[float]]:

@@ -166,11 +166,11 @@ def test_a_newer_index_is_refused_and_left_as_it_is(tmp_path, index):
 
 
 def test_durations_are_remembered_by_kind_and_the_oldest_forgotten(tmp_path, index):
-    index.learn("lucy-2.1", 5, *map(float, range(200)))
+    index.learn("lucy-2.1", 5, *map(float, range(3 * REMEMBERED)))
     index.learn("lucy-2.1", 10, 1.5)
     with Index(tmp_path) as again:
         found = again.durations()
-    assert found["lucy-2.1", 5] == [float(n) for n in range(200 - REMEMBERED, 200)]
+    assert found["lucy-2.1", 5] == [float(n) for n in range(2 * REMEMBERED, 3 * REMEMBERED)]
     assert found["lucy-2.1", 10] == [1.5]
 
 
