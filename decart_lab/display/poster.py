@@ -60,26 +60,29 @@ def poster(
     element : str
         By which a live view finds it, to hide it; of :func:`new_id`.
     told : mapping
-        ``model``, ``prompt``, ``state``, ``reason``, ``seconds``, ``cost``, ``simulated``.
+        ``model``, ``prompt``, ``state``, ``reason``, ``seconds``, ``cost``, ``simulated``, and
+        ``watching`` for somebody else's session, of which model, prompt and bill are not known.
     picture : bytes
         JPEG; none before the first frame.
     delays_ms : sequence of float
         Latency second by second; NaN where unknown.
     """
     prompt = told.get("prompt")
-    words = clean(prompt, _PROMPT) if prompt else "the input unchanged"
+    watching = bool(told.get("watching"))
+    unchanged = "watched, read-only" if watching else "the input unchanged"
+    words = clean(prompt, _PROMPT) if prompt else unchanged
     stands = str(told.get("state", "idle"))
     if stands == "disconnected":
         stands = f"ended: {told['reason']}" if told.get("reason") else "ended"
     known = [value for value in delays_ms if not missing(value)]
     middle = sorted(known)[len(known) // 2] if known else math.nan
-    rows: list[tuple[str, object]] = [
-        ("model", told.get("model", "")),
-        ("state", clean(stands, 120)),
-        ("seconds", seconds(told.get("seconds"))),
-        ("cost", money(told.get("cost"))),
-        ("latency", None if not known else join(f"{middle:.0f} ms ", _sparkline(delays_ms))),
-    ]
+    rows: list[tuple[str, object]] = [("state", clean(stands, 120))]
+    if not watching:
+        bill = ("seconds", seconds(told.get("seconds"))), ("cost", money(told.get("cost")))
+        rows = [("model", told.get("model", "")), *rows, *bill]
+    said = [f"{name} {value}" for name, value in rows]
+    if known:
+        rows.append(("latency", join(f"{middle:.0f} ms ", _sparkline(delays_ms))))
     image = el("img", src=data_url("image/jpeg", picture), alt=words) if picture else None
     play = el("span", SIMULATED, class_="dl-badge") if told.get("simulated") else None
     block = card(
@@ -88,7 +91,6 @@ def poster(
         facts(rows),
         label="A live session",
     )
-    said = [f"{name} {value}" for name, value in rows[:4]]
     text = ", ".join([f"Live session: {words}", *said])
     return Shown(el("div", block, data_live=element), f"{text}, {SIMULATED}" if play else text)
 

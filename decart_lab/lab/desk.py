@@ -21,8 +21,12 @@ from ..contract.models import names
 from ..display.poster import new_id, poster, poster_picture, show
 from ..display.shown import Shown
 from ..errors import DecartSDKError
+from ..widgets.budget import BYTES_PER_S, KERNEL
 from ..widgets.feed import Feed
 from ..widgets.live import LiveView
+from ..widgets.printing import LESS, PRINTING
+from ..widgets.shell import CELLS
+from .reference import TYPE, Reference
 
 if TYPE_CHECKING:
     from ..realtime.session import Session
@@ -33,6 +37,8 @@ _log = logging.getLogger("decart_lab")
 TICK_S: Final = 0.2
 HEARTBEAT_S: Final = 5.0
 """A page that hears nothing for much longer takes the kernel for dead and closes the camera."""
+UNSEEN_S: Final = 10.0
+"""How long a session goes on whose last view was closed in a page that is still there."""
 LEAVE_S: Final = 3.0
 """How long the page may be away, as while it is loaded anew, before the session ends."""
 COUNTDOWN_S: Final = 30.0
@@ -42,6 +48,10 @@ SETTLE_S: Final = 5.0
 LAST_S: Final = 0.7
 """Longest wait for a last picture before a session is ended, in seconds."""
 CLOSE_S: Final = 3.0
+FLOOD_S: Final = 6.0
+"""How long after a flood of print the page is still told of it: during one, nothing reaches it."""
+AGAIN_S: Final = 1.0
+"""How often the page is told everything while messages to it may be lost, in seconds."""
 _FIGURES: Final = (
     *("fps_in", "fps_out", "kbps_in", "kbps_out", "rtt_ms", "loss", "fps_drawn"),
     *("preview_lag_ms", "mode", "window", "dropped_preview"),
@@ -58,13 +68,14 @@ class Desk:
         self.view = LiveView(self)
         self.note = ""
         self.history: list[str] = []
-        self._feed_note = ""
+        self._warning = ""
         self._prompt_error = ""
         self._pending = 0
         self._answered: list[str] = []
-        self._thumb = b""
+        self._reference = Reference()
         self._picture = b""
         self._shown = False
+        self._in_a_cell = False
         self._telling = threading.Lock()
         self._told: Mapping[str, Any] = {}
         self._told_s = 0.0
@@ -94,6 +105,10 @@ class Desk:
         if note is not None:
             self.note = note
         self._refresh(force=True)
+
+    def greet(self) -> None:
+        """Have the page told anew what it may offer."""
+        self.view.tell("hello", {"v": None, **self.describe()})
 
     def last_picture(self, session: Session) -> None:
         """Take a picture for the poster while there is one to take."""
@@ -151,8 +166,10 @@ class Desk:
             "simulated": bool(session.simulated),
             "recording": live.recording,
             "muted": live.muted,
-            "note": self.note or self._feed_note,
+            "note": self.note,
+            "warning": self._warning,
             "source": live.source_label,
+            "watching": live.watching,
             "idle_left": math.ceil(idle) if counting and idle is not None else None,
             "g2g_ms": _known(figures.get("g2g_p50_ms")),
             **{name: _known(figures.get(name)) for name in _FIGURES},
@@ -172,6 +189,8 @@ class Desk:
 
     def opened(self, view: str) -> None:
         """Take it that a view is there."""
+        if self._live.has_image:
+            self.serve(self._show_image_again)
         self._live.opened(view)
 
     def serve(self, function: Callable[..., object], *args: object) -> None:
@@ -180,7 +199,7 @@ class Desk:
 
     def asked(self, kind: str, content: Mapping[str, Any]) -> None:
         """Take a wish of the page."""
-        if kind == "rtc" or (kind == "snapshot" and "buffers" in content):
+        if kind in ("rtc", "slice") or (kind == "snapshot" and "buffers" in content):
             self._live.heard(content)  # at once: it only leaves a word
             return
         serve: Callable[[Mapping[str, Any]], object] = getattr(self, f"_{kind}")
@@ -200,7 +219,9 @@ class Desk:
 
         threading.Thread(target=act, name="decart-lab-live-wish", daemon=True).start()
 
-    def _start(self, _: Mapping[str, Any]) -> None:
+    def _start(self, content: Mapping[str, Any]) -> None:
+        if isinstance(content.get("v"), str):
+            self._live.pressed(content["v"])
         self._live.start()
 
     def _stop(self, _: Mapping[str, Any]) -> None:
@@ -232,6 +253,10 @@ class Desk:
             if isinstance(content.get("id"), str):
                 self._answered.append(content["id"])
 
+    def _show_image_again(self) -> None:
+        with self._telling:
+            self._reference.forget()
+
     def _record(self, content: Mapping[str, Any]) -> None:
         if content.get("on") is True:
             self.note = f"Recording to {self._live.record()}."
@@ -261,14 +286,18 @@ class Desk:
             self.view.send_frame,
             fps=self._live.fps,
             route=self.view.route,
+            short_turns=self._live.short_turns,
         )
         self.view.attach(feed)
+        PRINTING.take()
+        self._in_a_cell = CELLS.watch(self._cell)
         session.previewed_by(lambda: self._live.drawn() or _drawn(feed))
         first, prompt = True, session.prompt
         try:
             while not session.over:
                 self._look.wait(TICK_S)
                 self._look.clear()
+                feed.short_turns = self._live.short_turns
                 now = time.monotonic()
                 self._is_anybody_there(session, now)
                 if session.figures.get("fps_in") and first:
@@ -276,15 +305,21 @@ class Desk:
                 elif session.prompt != prompt:
                     prompt, self._wanted_at = session.prompt, now + SETTLE_S
                 self._take_picture(now)
-                notes = [feed.counters(view).note for view in feed.views]
-                self._feed_note = next(filter(None, notes), "")
+                self._warning = _warning(feed, now)
                 self._refresh()
         finally:
             self.view.attach(None)
+            PRINTING.give_back()
+            CELLS.leave(self._cell)
             feed.close()
-            self._feed_note = ""
+            self._warning = ""
             self._refresh(force=True)
             self._update_poster()
+
+    def _cell(self, runs: bool) -> None:
+        self._in_a_cell = runs
+        if self.view.unseen_s is not None:
+            self.view.unseen_s = time.monotonic()
 
     def _is_anybody_there(self, session: Session, now: float) -> None:
         view = self.view
@@ -294,6 +329,17 @@ class Desk:
         if left is not None and now - left > LEAVE_S and not self._live.detach:
             view.left_s = None
             engine().start(session.end, "page_closed")
+        elif self._is_forgotten(session, now):
+            view.unseen_s = None
+            engine().start(session.end, "view_closed")
+
+    def _is_forgotten(self, session: Session, now: float) -> bool:
+        """Whether the last view was closed, and nobody shows another one or uses the session."""
+        unseen, left = self.view.unseen_s, session.idle_left
+        if unseen is None or left is None or self._live.detach or self._in_a_cell:
+            return False  # a cell that runs may be about to show it
+        used = now - (self._live.idle_timeout - left)
+        return now - max(unseen, used) > UNSEEN_S
 
     def _take_picture(self, now: float) -> None:
         coming = self._coming
@@ -309,11 +355,17 @@ class Desk:
     def _refresh(self, *, force: bool = False) -> None:
         with self._telling:
             told, now = self.mirror(), time.monotonic()
-            if not force and told == self._told and now - self._told_s < HEARTBEAT_S:
+            small = self._reference.of(self._live.image)
+            due = now - self._told_s >= (AGAIN_S if self._warning else HEARTBEAT_S)
+            if not (force or due or told != self._told or self._reference.news):
                 return
             self._told, self._told_s = told, now
             answered, self._answered = self._answered, []
-            self.view.refresh(done=answered)
+            if self._reference.news:
+                self._reference.told()
+                self.view.refresh([small] if small else (), done=answered, image_thumb=TYPE)
+            else:
+                self.view.refresh(done=answered)
 
     def _poster(self) -> Shown:
         delays = self._live.delays_ms() if self._live.session.begun else []
@@ -332,6 +384,20 @@ def _drawn(feed: Feed) -> dict[str, Any]:
     best = max(counted, key=lambda one: one.fps_drawn if one.fps_drawn > 0 else 0.0)
     columns = ("fps_drawn", "preview_lag_ms", "mode", "window", "dropped_preview")
     return {name: getattr(best, name) for name in columns}
+
+
+def _warning(feed: Feed, now: float) -> str:
+    """Return why pictures do not come as they should, as a sentence; "" while they do."""
+    if PRINTING.flooded(now, FLOOD_S):
+        return f"{PRINTING.flood} {LESS}"
+    notes = (feed.counters(view).note for view in feed.views)
+    said = next(filter(None, notes), "")
+    if said or not KERNEL.tight(now):
+        return said
+    return (
+        f"The previews of this kernel have reached {BYTES_PER_S / 1e6:.0f} MB a second together, "
+        "and leave pictures out. Close some, or give a smaller size=."
+    )
 
 
 def _known(value: Any) -> Any:

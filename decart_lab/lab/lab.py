@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .live import Live
     from .run import Run
     from .session import LiveSession
+    from .viewer import Viewer
 
 MAX_SECONDS: Final = 600.0
 IDLE_TIMEOUT_S: Final = 120.0
@@ -338,6 +339,7 @@ class Lab:
         idle_timeout: float | None = IDLE_TIMEOUT_S,
         name: str = "",
         detach: bool = False,
+        short_turns: bool = True,
         **options: Any,
     ) -> Live:
         """Open a live session with a view of it. This is billed by the second.
@@ -362,6 +364,10 @@ class Lab:
             Tells several sessions of one cell apart.
         detach : bool, default False
             Whether the session goes on when the page is left or the widget closed.
+        short_turns : bool, default True
+            Whether Python's threads take turns every millisecond instead of every five while
+            somebody looks (``sys.setswitchinterval``): a cell that computes in Python then delays
+            pictures less. False leaves the interpreter as it is.
         **options
             As for :meth:`session`.
 
@@ -384,20 +390,43 @@ class Lab:
         limits = {"max_seconds": max_seconds, "idle_timeout": idle_timeout}
         given = {"model": VIDEO_MODEL, **chosen(preset, model=model, prompt=prompt, image=image)}
         given |= limits | options
-        return open_live(self._client.realtime, source, given, name=name, detach=detach)
+        return open_live(
+            self._client.realtime,
+            source,
+            given,
+            name=name,
+            detach=detach,
+            short_turns=short_turns,
+        )
 
-    def view(self, token: str) -> LiveSession:
-        """Watch a session that somebody else runs; what it shows cannot be changed from here.
+    def view(self, token: str, *, name: str = "") -> Viewer:
+        """Watch a session that somebody else runs; it cannot be changed, or ended, from here.
+
+        Nothing is billed for watching. Running the cell again keeps the view.
 
         Parameters
         ----------
         token : str
-            Its ``subscribe_token``.
+            Its ``subscribe_token``; the dialect "websocket" gives one.
+        name : str
+            Tells several views of one cell apart.
+
+        Returns
+        -------
+        Viewer
+            Show it by making it the last line of the cell; ``end()``, or its page, leaves.
+
+        Raises
+        ------
+        InvalidInputError
+            The token is none.
+        WebRTCError
+            Also of a cause class: NotFoundError when the session is over.
         """
         self._open()
-        from .session import watch
+        from .viewer import open_viewer
 
-        return watch(self._client.realtime, token)
+        return open_viewer(self._client.realtime, token, name=name)
 
     def sweep_panel(self, **fields: Any) -> SweepPanel:
         """Return a panel to pick models, write prompts, see the cost, run, stop and look.

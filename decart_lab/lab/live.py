@@ -20,6 +20,7 @@ from ..errors import InvalidInputError
 from ..realtime.signaling.base import KEEP, Keep, Summary
 from ..widgets.cell import cell_id
 from .desk import Desk
+from .offers import name_of, offers
 from .session import LiveSession
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ FOLDER: Final = Path("decart_live")
 """Where recordings and snapshots go that are not given a name."""
 FEATURES: Final = (
     *("start", "stop", "prompt", "image", "enhance", "model", "record", "snapshot", "mute"),
-    *("keep", "input"),
+    *("keep", "input", "source"),
 )
 PAGE_SOURCES: Final = ("camera", "microphone", "screen")
 """What the browser itself sends."""
@@ -59,16 +60,27 @@ class Live(LiveSession):
         For :func:`decart_lab.realtime.connect.prepare`.
     detach : bool
         Whether the session goes on when its page is left or its widget closed.
+    short_turns : bool
+        Whether Python's threads take turns more often while somebody looks.
     """
 
     def __init__(
-        self, realtime: Realtime, source: Any, options: Mapping[str, Any], *, detach: bool = False
+        self,
+        realtime: Realtime,
+        source: Any,
+        options: Mapping[str, Any],
+        *,
+        detach: bool = False,
+        short_turns: bool = True,
     ) -> None:
         self.detach = detach
+        self.short_turns = short_turns
         self.muted = False
         self._realtime = realtime
         self._source = source
         self._options = dict(options)
+        self._given = source
+        self._offers = offers(source)
         self._acting = threading.RLock()
         super().__init__(engine().run(self._prepare))
         self._desk = Desk(self)
@@ -107,6 +119,19 @@ class Live(LiveSession):
         return self._session.has_image if self.running else self._options.get("image") is not None
 
     @property
+    def image(self) -> str | bytes | None:
+        """The reference image in force, or that of the next start, as it goes out or was given."""
+        given = self._options.get("image")
+        if not self.running and (given is None or isinstance(given, bytes)):
+            return given
+        return self._session.image
+
+    @property
+    def watching(self) -> bool:
+        """Whether it is somebody else's session, which cannot be changed from here."""
+        return False
+
+    @property
     def size(self) -> tuple[int, int]:
         """Width and height of what is sent, in pixels."""
         spec = resolve_model(self._options["model"], "realtime")
@@ -119,10 +144,15 @@ class Live(LiveSession):
         return float(self._options.get("fps") or resolve_model(self._options["model"]).fps)
 
     @property
+    def source(self) -> Any:
+        """What is sent, as it was given."""
+        return self._source
+
+    @property
     def source_label(self) -> str:
         """What is sent, in a word."""
-        source = self._source
-        return source if isinstance(source, str) else type(source).__name__
+        named = (name for name, value in self._offers.items() if _same(value, self._source))
+        return next(named, name_of(self._source))
 
     @property
     def features(self) -> Sequence[str]:
@@ -136,8 +166,8 @@ class Live(LiveSession):
 
     @property
     def sources(self) -> Sequence[str]:
-        """Sources that the view offers."""
-        return ()
+        """Sources that the view offers, by the names they have there."""
+        return list(self._offers)
 
     @property
     def idle_timeout(self) -> float:
@@ -231,6 +261,30 @@ class Live(LiveSession):
                 change.get("image", KEEP),
                 change.get("enhance", self.enhance),
             )
+            if not self._session.begun:
+                self._session = engine().run(self._prepare)
+
+    def set_source(self, source: Any) -> None:
+        """Send from another source from now on, or from the next start; every view shows it.
+
+        Raises
+        ------
+        InvalidInputError
+            Nothing can be made of it; or it is the page's, which takes a session of its own.
+        """
+        if isinstance(source, str) and source in PAGE_SOURCES:
+            raise InvalidInputError(
+                f"The browser sends {source!r} itself, in a session of its own.",
+                field="source",
+                hint=f'Call lab.live(source="{source}"), or give "camera:0" for the camera of the '
+                "machine where Python runs.",
+            )
+        if self.running:
+            super().set_source(source)
+        self._source = source
+        self._offers.setdefault(self.source_label, source)
+        self._desk.greet()
+        self._desk.tell()
 
     def choose_model(self, name: str) -> None:
         """Take another model for the next start.
@@ -277,14 +331,21 @@ class Live(LiveSession):
     def opened(self, view: str) -> None:
         """Take it that a view is there."""
 
+    def pressed(self, view: str) -> None:
+        """Take it that Start was pressed in a view."""
+
     def heard(self, content: Mapping[str, Any]) -> None:
         """Take what a page says of media that is in it; here there is none."""
 
     def sends_now(self, name: str) -> None:
-        """Take it that the page sends something else; here the kernel sends."""
-        raise InvalidInputError(
-            f"The page cannot send {name!r} here. Set the source from a cell: live.set_source(...)."
-        )
+        """Send what was chosen in the view, by its name there."""
+        if name not in self._offers:
+            raise InvalidInputError(
+                f"No source is called {name!r} here.",
+                field="source",
+                hint="Set it from a cell: live.set_source(...).",
+            )
+        self.set_source(self._offers[name])
 
     def picture(self) -> Future[Any]:
         """Ask for the next frame, as an array."""
@@ -317,7 +378,7 @@ class Live(LiveSession):
     def _file(self, suffix: str) -> Path:
         FOLDER.mkdir(exist_ok=True)
         stamp = f"{datetime.now().astimezone():%Y%m%d-%H%M%S}"
-        return FOLDER / f"{self.model}-{stamp}{suffix}"
+        return FOLDER / f"{self.model or 'watched'}-{stamp}{suffix}"
 
     def same_as(self, realtime: Realtime, source: Any, options: Mapping[str, Any]) -> bool:
         """Return whether a session asked for like this could be this one, changed."""
@@ -325,18 +386,21 @@ class Live(LiveSession):
         def fixed(given: Mapping[str, Any]) -> dict[str, Any]:
             return {name: value for name, value in given.items() if name not in _CHANGES}
 
-        same_source = source is self._source or (
-            isinstance(source, (str, Path)) and source == self._source
-        )
         return (
             realtime is self._realtime
-            and same_source
+            and _same(source, self._given)
             and repr(fixed(options)) == repr(fixed(self._options))
         )
 
 
 def open_live(
-    realtime: Realtime, source: Any, options: Mapping[str, Any], *, name: str, detach: bool
+    realtime: Realtime,
+    source: Any,
+    options: Mapping[str, Any],
+    *,
+    name: str,
+    detach: bool,
+    short_turns: bool = True,
 ) -> Live:
     """Open a live session with a view, or adopt the one that this cell began before.
 
@@ -344,13 +408,11 @@ def open_live(
     that saves the start, and nothing is billed twice. Otherwise the old one is ended first. One
     line says which.
     """
-    key = (cell_id(), name)
-    with _LOCK:
-        before = _found.get(key) if any(key) else None
+    before = found(name)
     if before is not None and before.running:
         if before.same_as(realtime, source, options):
-            before.detach = detach
-            _change(before, options)
+            before.detach, before.short_turns = detach, short_turns
+            _change(before, source, options)
             print(f"The session of this cell goes on, {seconds(before.seconds)} so far.")
             return before
         before.end()
@@ -360,21 +422,39 @@ def open_live(
         from .pagelive import PageLive
 
         make = PageLive
-    live = make(realtime, source, options, detach=detach)
-    with _LOCK:
-        for old in [other for other, found in _found.items() if not found.running]:
-            del _found[old]
-        _found[key] = live
+    live = make(realtime, source, options, detach=detach, short_turns=short_turns)
+    remember(name, live)
     return live.begin()
 
 
-def views() -> list[LiveView]:
-    """Return the views of the sessions that run, those begun first first."""
+def found(name: str) -> Live | None:
+    """Return what this cell opened last under a name."""
+    key = (cell_id(), name)
     with _LOCK:
-        return [live.view for live in _found.values() if live.running]
+        return _found.get(key) if any(key) else None
 
 
-def _change(live: Live, options: Mapping[str, Any]) -> None:
+def remember(name: str, live: Live) -> None:
+    """Take it that this cell has opened a session under a name."""
+    with _LOCK:
+        for old in [key for key, before in _found.items() if not before.running]:
+            del _found[old]
+        _found[cell_id(), name] = live
+
+
+def running_lives() -> list[Live]:
+    """Return the sessions with a view that run, those begun first first."""
+    with _LOCK:
+        return [live for live in _found.values() if live.running]
+
+
+def _same(source: Any, other: Any) -> bool:
+    return source is other or (isinstance(source, (str, Path)) and source == other)
+
+
+def _change(live: Live, source: Any, options: Mapping[str, Any]) -> None:
+    if live.path == "kernel" and not _same(source, live.source):
+        live.set_source(source)
     wanted: dict[str, Any] = {"enhance": bool(options.get("enhance", True))}
     if options.get("prompt") != live.prompt:
         wanted["prompt"] = options.get("prompt")

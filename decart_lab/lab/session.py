@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class LiveSession:
-    """A live session of a notebook; made by ``lab.session`` and ``lab.view``.
+    """A live session of a notebook; made by ``lab.session``.
 
     Every call blocks until it is done; media goes on meanwhile. Use it in a ``with`` statement, or
     call :meth:`end`: a session is billed by the second until it is over.

@@ -209,6 +209,14 @@ async def subscribe(
     service: Service, token: str, *, on_remote_stream: Callable[[Any], object] | None = None
 ) -> Session:
     """Watch a session that somebody else runs; see ``DecartClient.realtime.subscribe``."""
+    session = await prepare_viewer(service, token)
+    if on_remote_stream is not None:
+        session.on_remote_stream(on_remote_stream)
+    return await session.start()
+
+
+async def prepare_viewer(service: Service, token: str) -> Session:
+    """Make a viewer's session that has not begun, from a token that was checked."""
     from .signaling import open_viewer
 
     clock = service.clock or RealClock()
@@ -239,7 +247,7 @@ async def subscribe(
         )
         return Link(signaling, make_peer, post, clock)
 
-    session = Session(
+    return Session(
         Setup(
             model="",
             dialect="websocket",
@@ -251,9 +259,6 @@ async def subscribe(
             run_handler=service.run_handler,
         )
     )
-    if on_remote_stream is not None:
-        session.on_remote_stream(on_remote_stream)
-    return await session.start()
 
 
 def _check_dialect(service: Service, dialect: str) -> Secret | None:

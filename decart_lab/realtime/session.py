@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..media.rtc.outgoing import VideoOut
+    from .pagereel import PageReel
     from .recorder import Recorder
     from .setup import Setup
 
@@ -124,7 +125,13 @@ class Session:
     @property
     def has_image(self) -> bool:
         """Whether a reference image is in force."""
-        return isinstance(self._course.shown.image, str)
+        return self.image is not None
+
+    @property
+    def image(self) -> str | None:
+        """The reference image in force, as it went out: base64, or a ``file_...`` reference."""
+        image = self._course.shown.image
+        return image if isinstance(image, str) else None
 
     @property
     def seconds(self) -> float:
@@ -362,6 +369,10 @@ class Session:
         """Record what is received; see :meth:`.captures.Captures.record`."""
         return self._course.captures.record(path, input=input, prompt=self.prompt)
 
+    def record_in_page(self, reel: PageReel) -> None:
+        """Have the page record what it receives; see :meth:`.captures.Captures.record_in_page`."""
+        self._course.captures.record_in_page(reel, prompt=self.prompt)
+
     # -- what goes in --------------------------------------------------------------------------
 
     async def set_source(self, source: Any) -> None:
@@ -370,6 +381,12 @@ class Session:
             raise InvalidInputError("This session sends nothing.", field="source")
         self._check_open()
         opened = await asyncio.to_thread(self._setup.open_source, source)
+        if opened.has_video and self._course.uplink.video_out is None:
+            raise InvalidInputError(
+                "This session was opened with sound alone, and cannot send pictures.",
+                field="source",
+                hint="Open another one with this source.",
+            )
         await asyncio.to_thread(self._course.uplink.start, opened)
         self.keep_running()
         self._course.tell("source", opened.label)

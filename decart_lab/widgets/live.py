@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 ASKS: Final = (
     *("start", "stop", "keep", "set", "image", "record", "snapshot", "model", "mute", "source"),
-    "rtc",
+    *("rtc", "slice"),
 )
 """Kinds of message that the controller answers."""
 VIEWS: Final = 16
@@ -66,6 +66,8 @@ class LiveView(LabWidget):
         When a view last drew a picture or asked for something, on the monotonic clock.
     left_s : float or None
         When the last view went away together with its page; None while there is one.
+    unseen_s : float or None
+        When the last view was closed in a page that is still there; likewise.
     """
 
     _esm: ClassVar[str] = ESM
@@ -79,6 +81,7 @@ class LiveView(LabWidget):
         self._feed: Feed | None = None
         self.heard_s = time.monotonic()
         self.left_s: float | None = None
+        self.unseen_s: float | None = None
         super().__init__()
         for kind in ASKS:
             setattr(self, f"_on_{kind}", self._asking(kind))
@@ -177,8 +180,11 @@ class LiveView(LabWidget):
             return
         with self._changing:
             del self._views[view]
-            if not self._views and content.get("page") is True:
-                self.left_s = time.monotonic()
+            now = None if self._views else time.monotonic()
+            if content.get("page") is True:
+                self.left_s = now
+            else:
+                self.unseen_s = now
         if self._feed is not None:
             self._feed.gone(view)
 
@@ -195,7 +201,7 @@ class LiveView(LabWidget):
         return view if isinstance(view, str) and view in self._views else None
 
     def _looked(self) -> None:
-        self.heard_s, self.left_s = time.monotonic(), None
+        self.heard_s, self.left_s, self.unseen_s = time.monotonic(), None, None
 
     def _text(self) -> str:
         return self._controller.text()

@@ -41,6 +41,14 @@ def test_what_is_unknown_is_not_made_up():
     assert "simulated" not in shown.text
 
 
+def test_who_only_watched_is_shown_no_bill():
+    watched = {"state": "generating", "watching": True, "seconds": 0.0, "cost": 0.0, "model": ""}
+    shown = poster(new_id(), watched, b"", [20.0, 30.0])
+    assert "watched, read-only" in shown.text
+    assert "$" not in shown.html.rpartition("</style>")[2]
+    assert "latency" in shown.html
+
+
 def test_words_are_only_read():
     shown = poster(new_id(), TOLD | {"prompt": "<script>x</script>", "reason": "<img src=x>"})
     body = shown.html.rpartition("</style>")[2]

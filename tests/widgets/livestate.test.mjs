@@ -54,7 +54,8 @@ test("the gravest thing is said first", () => {
   assert.match(note(told(all), { gone: true })[1], /kernel is gone/);
   assert.equal(note(told(all))[1], "It failed.");
   assert.match(note(told({ ...all, error: "" }), { busy: "Busy." })[1], /^Busy/);
-  assert.match(note(told({ ...all, error: "" }))[1], /ends in 10 s/);
+  assert.match(note(told({ ...all, error: "", warning: "Slow." }))[1], /ends in 10 s/);
+  assert.deepEqual(note(told({ note: "Saved.", warning: "Slow." })), ["warn", "Slow."]);
   assert.equal(note(told({ note: "Saved." }))[1], "Saved.");
   assert.equal(note({ state: "disconnected", reason: "max_cost" })[1], "The session ended: max_cost.");
 });

@@ -64,6 +64,14 @@ def is_camera(value: Any) -> bool:
     return isinstance(value, str) and _CAMERA.fullmatch(value) is not None
 
 
+def cameras() -> list[str]:
+    """Return the cameras that the system lists in a folder, as Linux does; elsewhere none.
+
+    Not every one of them need be free, or give pictures: that is known when it is opened.
+    """
+    return sorted(str(path) for path in Path("/dev").glob("video*") if is_camera(str(path)))
+
+
 def is_microphone(value: Any) -> bool:
     """Whether a microphone is asked for."""
     return isinstance(value, str) and _MICROPHONE.fullmatch(value) is not None
@@ -150,7 +158,7 @@ def _open(kind: str, name: str, way: str, options: dict[str, str]) -> InputConta
 
 def _hint(kind: str) -> str:
     if kind == "camera":
-        there = sorted(str(path) for path in Path("/dev").glob("video*"))
+        there = cameras()
         found = f"There are {', '.join(there)}. " if there else ""
         return (
             f'{found}Give another, a file or "synthetic"; a camera of the browser\'s machine is '

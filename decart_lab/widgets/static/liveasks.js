@@ -122,7 +122,7 @@ export class Asks {
   /** Take answers, and a new small picture of the reference image, if one came. */
   take(told, buffers) {
     for (const one of [this.asking, this.asked]) one.answered(told.done ?? [], performance.now());
-    if (told.image_thumb && buffers?.length) this.showThumb(blobUrl(buffers[0], told.image_thumb));
+    if (told.image_thumb) this.showThumb(buffers?.length ? blobUrl(buffers[0], told.image_thumb) : "");
     if (!told.has_image) this.showThumb("");
   }
 

@@ -14,7 +14,8 @@ export const abilities = async () => {
   };
   const webcodecs = typeof VideoDecoder === "function";
   const [h264, vp8] = webcodecs ? await Promise.all([can("avc1.42E01F"), can("vp8")]) : [false, false];
-  return { webcodecs, h264, vp8, secure: globalThis.isSecureContext === true };
+  const policy = globalThis.document?.permissionsPolicy ?? globalThis.document?.featurePolicy;
+  return { webcodecs, h264, vp8, secure: globalThis.isSecureContext === true, camera: policy?.allowsFeature("camera") };
 };
 
 /** One stream of frames, input or output, decoded once for all views in the page. */

@@ -174,6 +174,7 @@ export class Panel {
     this.models.hidden = !has("model") || models.length === 0;
     this.asks.greet(has);
     this.start.hidden = !has("start");
+    this.time.hidden = this.cost.hidden = !has("start"); // who only watches does not pay
     this.shot.hidden = !has("snapshot");
     this.record.hidden = !has("record");
     this.mute.hidden = !has("mute");
@@ -222,6 +223,7 @@ export class Panel {
       fill(this.badge, el("span", { class: `dl-mark dl-${tone}`, "aria-hidden": "true" }, mark), ` ${word}`);
     }
     const [grave, text] = note(told, seen);
+    this.note.ariaLive = told?.idle_left % 10 ? "off" : "polite"; // not every second of a countdown
     say(this.note, text, grave);
     this.keep.hidden = !(running(told) && Number.isFinite(told.idle_left)) || seen.gone;
     const over = veil(told, seen);
@@ -248,7 +250,7 @@ export class Panel {
     say(this.cost, cost);
     this.play.hidden = !told?.simulated;
     const others = told?.viewers ?? 0;
-    say(this.viewers, others > 0 ? plural(others, "viewer") : "");
+    say(this.viewers, [told?.watching && "read-only", others > 0 && plural(others, "viewer")].filter(Boolean).join(", "));
     say(this.start, runs ? "Stop" : "Start");
     this.start.dataset.running = runs;
     this.start.disabled = told === null || this.pressed;

@@ -79,6 +79,7 @@ export function note(told, seen = {}) {
   if (running(told) && Number.isFinite(told.idle_left)) {
     return ["warn", `Nobody has used this session for a while; it ends in ${Math.ceil(told.idle_left)} s.`];
   }
+  if (told?.warning) return ["warn", told.warning];
   if (told?.note) return ["quiet", told.note];
   if (told?.state === "disconnected" && told.reason) return ["quiet", `The session ended: ${told.reason}.`];
   return ["quiet", ""];
