@@ -147,21 +147,37 @@ def link(path: str) -> str:
 
 
 @cache
-def css() -> str:
-    """Return the stylesheet, read once, without its comments."""
-    text = resources.files(__package__).joinpath("static/lab.css").read_text("utf-8")
+def css(*, whole: bool = True) -> str:
+    """Return the stylesheet, read once, without its comments; else only what every output needs."""
+    return compact(
+        resources.files(__package__).joinpath("static/lab.css").read_text("utf-8"), whole
+    )
+
+
+def compact(text: str, whole: bool = True) -> str:
+    """Return a stylesheet without comments and line breaks, or its part that all need.
+
+    Examples
+    --------
+    >>> compact("a { color: red; }  /* -- so far, all -- */  b { color: blue; }", whole=False)
+    'a { color: red; }'
+    """
+    if not whole:
+        text = text.partition("/* -- so far, ")[0]
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     return re.sub(r"\s+", " ", text).strip()
 
 
-def card(*children: object, label: str, class_: str = "") -> Html:
+def card(*children: object, label: str, class_: str = "", whole: bool = True) -> Html:
     """Return a whole output of ours: the stylesheet and one labelled block that it applies to.
+
+    ``whole`` is False where one picture and its facts are all there is.
 
     Notebooks typeset what stands between two dollar signs; prices and prompts are not formulas.
     """
     classes = f"decart-lab mathjax_ignore tex2jax_ignore {class_}".strip()
     block = el("div", *children, class_=classes, aria_label=label)
-    return join(el("style", Html(css())), block)
+    return join(el("style", Html(css(whole=whole))), block)
 
 
 def facts(pairs: list[tuple[str, object]]) -> Html:

@@ -90,6 +90,7 @@ def poster(
         play,
         facts(rows),
         label="A live session",
+        whole=False,
     )
     text = ", ".join([f"Live session: {words}", *said])
     return Shown(el("div", block, data_live=element), f"{text}, {SIMULATED}" if play else text)

@@ -23,15 +23,16 @@ import anywidget
 from traitlets import MetaHasTraits
 
 from ..display.cards import MARKS
-from ..display.html import css
+from ..display.html import compact, css
 from .shell import Route
 
 _log = logging.getLogger(__name__)
 
 _IMPORT: Final = re.compile(r'^import \{[^}]*\} from "\./[a-z_]+\.js";\n', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=const |function |class )", re.MULTILINE)
-_NOTE: Final = re.compile(r"^\s*//.*\n|^\s*/\*\* .* \*/\n|^[ \t]+", re.MULTILINE)
-_COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
+_NOTE: Final = re.compile(
+    r"^\s*//.*\n|^\s*/\*\* .* \*/\n|^[ \t]+|(?<=[;,{}]) // .*$", re.MULTILINE
+)
 
 
 @cache
@@ -47,10 +48,14 @@ def module(*names: str) -> str:
 
 
 @cache
-def style(*names: str) -> str:
-    """Return the stylesheet of all our outputs, followed by a widget's own."""
-    own = " ".join(_static(f"{name}.css") for name in names)
-    return css() + " " + " ".join(_COMMENT.sub("", own).split())
+def style(own: str = "") -> str:
+    """Return the stylesheet of all our outputs and widgets, or what a widget with its own needs.
+
+    It is sent with each widget, and saved where widgets' state is: what is of no use stays here.
+    """
+    whole = not own
+    parts = [css(whole=whole), compact(_static("widgets.css"), whole)]
+    return " ".join(parts if whole else [*parts, compact(_static(f"{own}.css"))])
 
 
 def _static(name: str) -> str:

@@ -17,4 +17,4 @@ ESM: Final = module(
     *("dom", "figures", "livestate", "livekeys", "livedecode", "liveview", "livemedia"),
     *("livertc", "livereel", "liveasks", "livepanel", "live"),
 )
-CSS: Final = style("widgets", "live")
+CSS: Final = style("live")

@@ -71,7 +71,7 @@ class RunTable(LabWidget):
     """
 
     _esm: ClassVar[str] = module("dom", "figures", "rows", "runtable")
-    _css: ClassVar[str] = style("widgets")
+    _css: ClassVar[str] = style()
     _heard: ClassVar[Sequence[str]] = ("open",)
 
     def __init__(

@@ -108,7 +108,7 @@ class SweepPanel(LabWidget):
     """
 
     _esm: ClassVar[str] = module("dom", "figures", "lists", "sweeppanel")
-    _css: ClassVar[str] = style("widgets")
+    _css: ClassVar[str] = style()
     _heard: ClassVar[Sequence[str]] = ("run", "stop", "show")
 
     models = traitlets.List(traitlets.Unicode(), ["lucy-image-2"]).tag(sync=True)

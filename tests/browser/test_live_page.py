@@ -269,6 +269,9 @@ def test_a_reference_image_is_dropped_pasted_or_chosen(live, way):
     live.wait_for_function("document.querySelector('.dl-image img')?.naturalWidth === 8")
     tell(live, state(state="generating", has_image=True))
     assert live.is_visible(".dl-image img"), "it is sent once and kept"
+    tell(live, state(state="generating", has_image=True, image_thumb="image/png"))
+    assert not live.is_visible(".dl-image img"), "of one that is but named there is no picture"
+    assert live.get_by_role("button", name="Image in force").is_visible()
     live.get_by_role("button", name="Clear").click()
     assert sent(live, "image")[1]["clear"] is True
     tell(live, state(state="generating"))
@@ -309,6 +312,61 @@ def test_controls_that_are_not_offered_are_not_shown(page):
     named = [button.inner_text() for button in page.locator("button:visible").all()]
     assert "Snapshot" in named
     assert not {"Start", "Stop", "Record", "Mute", "Apply", "Wipe"} & set(named)
+
+
+def test_a_viewer_is_offered_nothing_that_would_change_the_session(page):
+    mounted(page)
+    tell(page, hello(features=["snapshot", "record"], sources=[]))
+    tell(page, state(state="generating", watching=True, seconds=3.0))
+    named = [button.inner_text() for button in page.locator("button:visible").all()]
+    assert set(named) == {"Snapshot", "Record", "Figures", "Float", "Full"}
+    assert page.locator(".dl-live :is(textarea, select):visible").count() == 0
+    head = page.inner_text(".dl-top")
+    assert "read-only" in head
+    assert "$" not in head, "who only watches does not pay"
+
+
+def test_the_source_menu_of_the_kernel_is_one_with_python(live):
+    tell(live, hello(sources=["street.mp4", "synthetic"]))
+    tell(live, state(state="generating", source="street.mp4"))
+    menu = live.get_by_label("Source")
+    assert menu.input_value() == "street.mp4"
+    menu.select_option("synthetic")
+    assert [m["name"] for m in sent(live, "source")] == ["synthetic"]
+    tell(live, state(state="generating", source="street.mp4", note="It cannot be opened."))
+    assert menu.input_value() == "street.mp4", "what was refused is not shown as chosen"
+    tell(live, hello(sources=["street.mp4", "synthetic", "other.mp4"], v=None))
+    tell(live, state(state="generating", source="other.mp4"))
+    assert menu.input_value() == "other.mp4"
+
+
+def test_what_slows_the_preview_is_said_before_a_note_and_read_out_politely(live):
+    said = live.locator(".dl-note [role=status]")
+    tell(live, state(state="generating", warning="Paused by a running cell.", note="Kept."))
+    assert said.inner_text() == "Paused by a running cell."
+    assert said.get_attribute("data-tone") == "warn"
+    assert said.is_visible()
+    assert said.get_attribute("aria-live") == "polite"
+    tell(live, state(state="generating", idle_left=29))
+    assert said.get_attribute("aria-live") == "off", "a countdown is not read every second"
+    tell(live, state(state="generating", note="Kept."))
+    assert (said.inner_text(), said.get_attribute("aria-live")) == ("Kept.", "polite")
+
+
+@pytest.mark.parametrize(("policy", "allowed"), [("camera=()", False), ("camera=*", True)])
+def test_a_page_says_whether_it_may_have_a_camera(page, policy, allowed):
+    mounted(page, headers={"permissions-policy": policy})
+    assert sent(page, "ready")[0]["caps"]["camera"] is allowed
+
+
+def test_nothing_moves_for_who_wants_less_motion(page):
+    page.emulate_media(reduced_motion="reduce")
+    mounted(page)
+    slow = """() => [...document.querySelectorAll('.dl-live *')]
+      .filter(e => getComputedStyle(e).transitionDuration !== '0s').length"""
+    assert page.evaluate(slow) == 0
+    page.emulate_media(reduced_motion="no-preference")
+    assert page.evaluate(slow) > 0
 
 
 @pytest.mark.parametrize("width", [320, 560, 1200])

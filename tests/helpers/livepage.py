@@ -25,6 +25,7 @@ MOUNT = """async ([esm, css]) => {
   window.sent = [];
   window.listener = () => {};
   const model = {
+    widget_manager: window.manager,
     on: (event, f) => heard.add(f), off: (event, f) => heard.delete(f),
     send: (message, _, buffers) => {
       window.sent.push({...message, sizes: (buffers ?? []).map(buffer => buffer.byteLength)});
@@ -41,8 +42,9 @@ MOUNT = """async ([esm, css]) => {
 SETTLED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
-def mounted(page: Any, *scripts: str) -> Any:
-    page.route(ADDRESS, lambda route: route.fulfill(content_type="text/html", body=BODY))
+def mounted(page: Any, *scripts: str, headers: dict[str, str] | None = None) -> Any:
+    answer = {"body": BODY, "headers": {"content-type": "text/html", **(headers or {})}}
+    page.route(ADDRESS, lambda route: route.fulfill(**answer))
     for script in scripts:
         page.add_init_script(script)
     page.goto(ADDRESS)

@@ -67,6 +67,8 @@ def test_the_joined_module_is_one_that_a_front_end_can_load(node, source, hook, 
 
 def test_what_is_sent_with_a_live_view_is_small():
     assert len(livepage.ESM.encode()) < 60_000
+    assert len(livepage.CSS.encode()) < 15_000
+    assert ".dl-grid" not in livepage.CSS, "what galleries need is not sent with it"
 
 
 def test_no_module_writes_markup_or_asks_another_server():

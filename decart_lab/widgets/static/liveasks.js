@@ -37,7 +37,7 @@ export class Asks {
     this.enhanced = el("label", { title: "The service may extend the words" }, this.enhance, "Enhance");
     this.reference = el("div", { class: "dl-reference" }, this.image, this.clear, this.file);
     const words = el("div", { class: "dl-words" }, el("label", { for: `${id}-prompt`, class: "dl-unseen" }, "Prompt"), this.prompt, this.apply);
-    this.node = el("div", { class: "dl-asks" }, this.reference, words, el("div", { class: "dl-under" }, this.under, el("span", { class: "dl-gap" }), this.past, this.enhanced));
+    this.node = el("div", { class: "dl-asks" }, this.reference, words, el("div", { class: "dl-under" }, this.under, this.past, this.enhanced));
   }
 
   listen(root) {

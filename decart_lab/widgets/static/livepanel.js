@@ -9,7 +9,7 @@ import { badge, figures, note, running, spent, startHint, veil } from "./livesta
 import { Surface, watchSight, watchSize } from "./liveview.js";
 
 const LOOKS = [
-  ["side", "Side by side", "Input and output beside each other"],
+  ["side", "Both", "Input and output beside each other"],
   ["wipe", "Wipe", "Output over input, with a line to drag"],
   ["output", "Output", "The output alone"],
 ];
@@ -76,7 +76,7 @@ export class Panel {
     this.record.classList.add("dl-record");
     this.details = this.button("Figures", "O", "Show what is measured over the picture", () => this.toggleFigures());
     this.float = this.button("Float", "V", "Picture in picture", () => this.pictureInPicture());
-    this.full = this.button("Full screen", "F", "Fill the screen", () => this.fullScreen());
+    this.full = this.button("Full", "F", "Fill the screen", () => this.fullScreen());
     const group = el("span", { class: "dl-looks", role: "group", "aria-label": "Comparison" }, ...this.looks);
     const tools = el("div", { class: "dl-tools" }, this.start, this.sources, this.media, this.mute, el("span", { class: "dl-gap" }), group, this.shot, this.record, this.details, this.float, this.full);
     this.style = el("style", {});
