@@ -10,16 +10,19 @@ import io
 import itertools
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
+from .._engine import engine
 from ..errors import InvalidInputError, WebRTCError
 from ..media.media import Media
 from .live import FEATURES, PAGE_SOURCES, Live
+from .offers import name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ..realtime.browser import PagePeers
+    from ..realtime.pagereel import PageReel
     from ..realtime.session import Session
 
 GRAB_S: Final = 10.0
@@ -36,6 +39,7 @@ class PageLive(Live):
     _pages: PagePeers
     _waiting = True
     _holder: str | None = None
+    _reel: PageReel | None = None
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         self._grabs: dict[str, Future[Any]] = {}
@@ -50,8 +54,8 @@ class PageLive(Live):
 
     @property
     def features(self) -> Sequence[str]:
-        """What the view offers; what is received is not here to be recorded."""
-        return [*(name for name in FEATURES if name != "record"), "source"]
+        """What the view offers."""
+        return list(dict.fromkeys((*FEATURES, "source")))
 
     @property
     def sources(self) -> Sequence[str]:
@@ -67,6 +71,20 @@ class PageLive(Live):
         """Wait for a view; the first one starts it."""
         return self
 
+    def start(self) -> Self:
+        """Begin, in the page whose view holds the session; see :meth:`Live.start`."""
+        try:
+            return super().start()
+        except BaseException:
+            self._tell_page({"op": "close", "gen": None})  # its camera may be on already
+            raise
+
+    def pressed(self, view: str) -> None:
+        """Take it that Start was pressed in a view: its page has opened the camera."""
+        if not self.running:
+            self._waiting = False
+            self._holder = view
+
     def opened(self, view: str) -> None:
         """Start with the first view, in its page."""
         if self._waiting and self._source != "screen":
@@ -77,15 +95,33 @@ class PageLive(Live):
             self._holder = view
 
     def heard(self, content: Mapping[str, Any]) -> None:
-        """Take what the page says of its connection, or a picture that was asked for."""
-        if content.get("kind") == "snapshot":
+        """Take what the page says of its connection, a picture, or a slice of its recording."""
+        kind = content.get("kind")
+        if kind == "snapshot":
             self._grabbed(content)
+        elif kind == "slice":
+            if self._reel is not None:
+                self._reel.heard(content)
         else:
             self._pages.heard(content)
 
     def sends_now(self, name: str) -> None:
         """Take it that the page sends something else."""
         self._sending = name
+
+    def set_source(self, source: Any) -> NoReturn:
+        """Refuse: the page's user chooses what it sends.
+
+        Raises
+        ------
+        InvalidInputError
+            Always.
+        """
+        raise InvalidInputError(
+            f"What the page sends is chosen in its Source menu, not set to {name_of(source)!r}.",
+            field="source",
+            hint="For a source of the kernel, open a session with lab.live(source=...).",
+        )
 
     def picture(self) -> Future[Any]:
         """Ask the page for the picture it shows, as an array."""
@@ -113,23 +149,44 @@ class PageLive(Live):
             ) from None
         return Media.of(pixels)
 
-    def record(
-        self,
-        path: Any = None,  # noqa: ARG002 - as there
-        *,
-        input: bool = False,  # noqa: A002, ARG002 - as there
-    ) -> Path:
-        """Refuse: what is received is in the page.
+    def record(self, path: Any = None, *, input: bool = False) -> Path:  # noqa: A002 - as there
+        """Have the page record what it shows, and write it here; return the file's path.
+
+        The page encodes the pictures once more, and chooses the container: MP4 with H.264 where it
+        can, else WebM, and the ending of the file follows. A page that is left, and a connection
+        that comes back, begin another file. Prompts become a .vtt file beside it.
+
+        Parameters
+        ----------
+        path : path, optional
+            A file name; by default one in the folder ``decart_live``.
+        input : bool, default False
+            Not possible here.
 
         Raises
         ------
         InvalidInputError
-            Always.
+            ``input`` is asked for: what the page sends does not come here. Or the session is being
+            recorded already.
+        SessionClosedError
+            The session is over.
         """
-        raise InvalidInputError(
-            "The media of this session is in the page, where nothing is recorded.",
-            hint='Use a source of the kernel, such as a file or "camera:0", to record.',
-        )
+        from ..realtime.pagereel import PageReel
+
+        if input:
+            raise InvalidInputError(
+                "What the page sends goes to the service, and cannot be recorded beside it.",
+                field="input",
+                hint='Use a source of the kernel, such as a file or "camera:0", to record both.',
+            )
+        reel = PageReel(self._file(".mp4") if path is None else path, self._tell_recorder)
+        before, self._reel = self._reel, reel  # now: the page may answer at once
+        try:
+            engine().run(self._do, self._session.record_in_page, reel)
+        except BaseException:
+            self._reel = before
+            raise
+        return reel.path
 
     async def _prepare(self) -> Session:
         from ..realtime.browser import PagePeers
@@ -143,6 +200,9 @@ class PageLive(Live):
 
     def _tell_page(self, content: Mapping[str, Any]) -> None:
         self._desk.view.tell("rtc", {"v": self._holder, **content})
+
+    def _tell_recorder(self, content: Mapping[str, Any]) -> None:
+        self._desk.view.tell("recorder", {"v": self._holder, **content})
 
     def _grabbed(self, content: Mapping[str, Any]) -> None:
         from PIL import Image, UnidentifiedImageError

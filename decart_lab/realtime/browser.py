@@ -101,6 +101,7 @@ class PagePeer:
         self._on_state = on_state
         self._loop = asyncio.get_running_loop()
         self._offer: asyncio.Future[str] = self._loop.create_future()
+        self._retired = False
 
     async def offer(self) -> str:
         """Ask the page for its offer and wait for it, as long as somebody has to be asked.
@@ -148,10 +149,16 @@ class PagePeer:
             frames_out=count("frames_out"),
         )
 
+    async def retire(self) -> None:
+        """Make room for another peer, whose offer ends this one: the camera stays on meanwhile."""
+        self._retired = True
+        self._change("closed")
+
     async def close(self) -> None:
         """Have the page close it; camera and microphone go off with it."""
-        if self.state != "closed":
-            self._tell("close")
+        if not self._retired:
+            self._retired = True
+            self._tell("close")  # also when its connection is closed: the camera may be on
             self._change("closed")
 
     def heard(self, content: Mapping[str, Any]) -> None:

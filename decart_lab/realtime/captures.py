@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import DecartSDKError, InvalidInputError, WebRTCError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..media.rtc.remote import RemoteVideo
+    from .pagereel import PageReel
     from .recorder import Recorder, Recording
     from .uplink import Uplink
 
@@ -55,7 +57,8 @@ class Captures:
         check_open: Callable[[], None],
     ) -> None:
         self.hub = Hub()
-        self.recorder: Recorder | None = None
+        self.recorder: Recorder | PageReel | None = None
+        self._taps: list[Callable[[], object]] = []  # what ends the recorder's listening
         self._uplink = uplink
         self._tell = tell
         self._on_problem = on_problem
@@ -200,30 +203,46 @@ class Captures:
         """
         from .recorder import Recorder
 
+        self._check_free()
+        recorder = Recorder(path, input=input)
+        self._take(recorder, prompt)
+        self.hub.add_video(recorder.video)
+        self.hub.add_audio(recorder.audio)
+        self._taps = [
+            partial(self.hub.remove, recorder.video),
+            partial(self.hub.remove, recorder.audio),
+        ]
+        if input and self._uplink is not None and self._uplink.video_out is not None:
+            self._uplink.video_out.add_sink(recorder.input_video)
+            self._taps.append(partial(self._uplink.video_out.remove_sink, recorder.input_video))
+        return recorder
+
+    def record_in_page(self, reel: PageReel, *, prompt: str | None = None) -> None:
+        """Have the page record what it receives, which does not come here."""
+        self._check_free()
+        reel.begin()
+        self._take(reel, prompt)
+
+    def _check_free(self) -> None:
         self._check_open()
         if self.recorder is not None:
             raise InvalidInputError(
                 "The session is being recorded already.", hint="Call stop_recording() first."
             )
-        recorder = Recorder(path, input=input)
+
+    def _take(self, recorder: Recorder | PageReel, prompt: str | None) -> None:
         recorder.prompt(prompt or "")
         self.recorder = recorder
-        self.hub.add_video(recorder.video)
-        self.hub.add_audio(recorder.audio)
-        if input and self._uplink is not None and self._uplink.video_out is not None:
-            self._uplink.video_out.add_sink(recorder.input_video)
         self._tell("recording", str(recorder.path))
-        return recorder
 
     async def stop_recording(self) -> Recording | None:
         """Finish the recording, if there is one, and return what was recorded."""
         recorder, self.recorder = self.recorder, None
         if recorder is None:
             return None
-        self.hub.remove(recorder.video)
-        self.hub.remove(recorder.audio)
-        if self._uplink is not None and self._uplink.video_out is not None:
-            self._uplink.video_out.remove_sink(recorder.input_video)
+        taps, self._taps = self._taps, []
+        for leave in taps:
+            leave()
         recording = await asyncio.to_thread(recorder.close)
         self._tell("recording", None)
         return recording

@@ -120,7 +120,7 @@ class Link:
         """
         old, self.peer = self.peer, None
         if old is not None:
-            await _capped(old.close())  # two peers would share the outgoing frames between them
+            await _capped(old.retire())  # two peers would share the outgoing frames between them
         peer = self._new_peer(ice_servers)
         offer = await peer.offer()
         answer = await self.signaling.reoffer(offer)

@@ -219,6 +219,10 @@ class Peer:
             frames_out=self._video_out.counters().frames_sent if self._video_out else 0,
         )
 
+    async def retire(self) -> None:
+        """Make room for another peer: close this one."""
+        await self.close()
+
     async def close(self) -> None:
         """End the connection and its threads, within three seconds; idempotent.
 

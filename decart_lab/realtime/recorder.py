@@ -58,7 +58,7 @@ class Recorder:
     ) -> None:
         self._wants_input = input
         self._clock = clock
-        self._stem = _free(Path(path).expanduser().absolute())
+        self._stem = free_stem(Path(path).expanduser().absolute())
         suffix = Path(path).suffix
         self._path = self._stem.with_name(
             self._stem.name + (suffix if suffix in _SUFFIXES[:2] else ".mp4")
@@ -167,8 +167,14 @@ class Recorder:
             self._error.__cause__ = error
 
 
-def _free(path: Path) -> Path:
-    """Return the path without its ending, and with a number when a file of it exists."""
+def free_stem(path: Path) -> Path:
+    """Return the path without its ending, and with a number when a file of it exists.
+
+    Raises
+    ------
+    InvalidInputError
+        The path is a folder, or its folder cannot be made.
+    """
     if path.is_dir():
         raise InvalidInputError(
             f"{path.name} is a folder.", field="path", hint="Name the file to record into."

@@ -58,10 +58,22 @@ window.tracks = [];
 const {getUserMedia} = navigator.mediaDevices;
 navigator.mediaDevices.getUserMedia = async function (asked) {
   if (window.refuse) throw new DOMException('no', window.refuse);
+  await window.allowing;
   const stream = await getUserMedia.call(this, asked);
   window.tracks.push(...stream.getTracks());
   return stream;
 };
+"""
+# Stands for the front end's own knowledge of the kernel.
+KERNEL = """
+const signal = () => {
+  const heard = new Set();
+  return {
+    connect: (f) => heard.add(f), disconnect: (f) => heard.delete(f),
+    emit: (...args) => heard.forEach((f) => f(null, ...args)), heard,
+  };
+};
+window.manager = {kernel: {statusChanged: signal(), disposed: signal()}};
 """
 
 
@@ -74,7 +86,7 @@ def flags() -> list[str]:
 @pytest.fixture
 def call(page: Any) -> Any:
     """A page whose camera goes to the service and back."""
-    mounted(page, SERVICE)
+    mounted(page, SERVICE, KERNEL)
     page.evaluate("window.serve()")
     tell(page, hello(path="browser"))
     tell(page, state(source="camera"))
@@ -209,6 +221,91 @@ def test_a_dead_kernel_leaves_no_camera_on(call):
     assert "kernel is gone" not in call.inner_text(".dl-note"), "one that speaks is there"
 
 
+@pytest.mark.parametrize("news", ["restarting", "autorestarting", "dead", "terminating"])
+def test_what_the_front_end_knows_of_the_kernel_is_not_waited_for(call, news):
+    connect(call)
+    call.evaluate("window.manager.kernel.statusChanged.emit('busy')")
+    assert "live" in call.evaluate(TRACKS)
+    call.evaluate("news => window.manager.kernel.statusChanged.emit(news)", news)
+    assert set(call.evaluate(TRACKS)) == {"ended"}
+    assert "kernel is gone" in call.inner_text(".dl-note")
+    told = [m["state"] for m in sent(call, "rtc") if m["op"] == "state"]
+    assert told[-1] == "closed", "a kernel that was only frozen hears of it"
+
+
+def test_a_kernel_that_the_notebook_has_let_go_leaves_no_camera_on(call):
+    connect(call)
+    call.evaluate("window.manager.kernel.disposed.emit()")
+    assert set(call.evaluate(TRACKS)) == {"ended"}
+    call.evaluate("window.finish()")
+    signals = "Object.values(window.manager.kernel).map((signal) => signal.heard.size)"
+    assert call.evaluate(signals) == [0, 0], "and nothing listens any more"
+
+
+def test_a_service_that_hangs_up_and_a_silent_kernel_leave_no_camera_on(call):
+    """As after the death of a kernel, when its watchdog has ended the session."""
+    connect(call)
+    began = call.evaluate("performance.now()")
+    call.evaluate("window.service.close()")
+    call.wait_for_function(f"{TRACKS}.every(state => state === 'ended')", timeout=15_000)
+    print(round(call.evaluate("performance.now()") - began), "ms")
+    assert "kernel is gone" in call.inner_text(".dl-note")
+
+
+def test_a_service_that_hangs_up_is_told_to_a_kernel_that_lives_and_the_camera_waits(call):
+    connect(call)
+    call.evaluate("window.talk = setInterval(() => window.say({kind: 'none'}), 500)")
+    call.evaluate("window.service.close()")
+    call.wait_for_function("window.sent.some(m => m.op === 'state' && m.state === 'closed')")
+    call.wait_for_timeout(4000)
+    assert "live" in call.evaluate(TRACKS)
+    assert "kernel is gone" not in call.inner_text(".dl-note")
+
+
+def test_an_end_that_names_a_view_of_the_past_is_obeyed(call):
+    """The output was cleared, as when its cell runs again, and then the session ended."""
+    connect(call)
+    call.evaluate("window.leave()")
+    close = {"kind": "rtc", "op": "close", "gen": 1, "v": view_of(call)}
+    call.evaluate("message => window.say(message)", close)
+    assert set(call.evaluate(TRACKS)) == {"ended"}
+
+
+def test_a_camera_that_is_allowed_too_late_goes_off_again(call):
+    call.evaluate("() => { window.allowing = new Promise((allow) => { window.allow = allow; }); }")
+    tell(call, {"kind": "rtc", "op": "offer?", "gen": 1, "source": "camera"})
+    call.evaluate("window.say({kind: 'rtc', op: 'close', gen: 1})")
+    call.evaluate("window.allow()")
+    call.wait_for_function("window.tracks.length > 0")
+    call.wait_for_function(f"{TRACKS}.every(state => state === 'ended')")
+    assert sent(call, "rtc") == []
+
+
+def test_a_camera_for_a_session_that_did_not_begin_goes_off_again(call):
+    call.get_by_role("button", name="Start").click()
+    call.wait_for_function("window.sent.some(m => m.kind === 'start')")
+    assert set(call.evaluate(TRACKS)) == {"live"}
+    call.evaluate("window.say({kind: 'rtc', op: 'close', gen: null})")
+    assert set(call.evaluate(TRACKS)) == {"ended"}
+
+
+def test_a_connection_that_cannot_be_made_is_told_and_leaves_no_camera_on(call):
+    call.evaluate("() => { window.RTCPeerConnection = function () { throw Error('barred'); }; }")
+    tell(call, {"kind": "rtc", "op": "offer?", "gen": 1, "source": "camera"})
+    call.wait_for_function("window.sent.some(m => m.op === 'state')")
+    assert sent(call, "rtc")[-1]["error"] == "barred"
+    assert set(call.evaluate(TRACKS)) == {"ended"}
+    assert "barred" in call.inner_text(".dl-note")
+
+
+def test_a_camera_that_is_lost_is_told_and_ends_no_session(call):
+    connect(call)
+    call.evaluate("window.tracks.forEach((track) => track.dispatchEvent(new Event('ended')))")
+    assert "The camera ended. Choose another source" in call.inner_text(".dl-note")
+    assert sent(call, "stop") == []
+    assert [m["op"] for m in sent(call, "rtc")].count("offer") == 1
+
+
 def test_the_end_of_the_widget_leaves_no_camera_on(call):
     connect(call)
     call.evaluate("window.leave()")
@@ -233,6 +330,18 @@ def test_the_page_records_in_slices_and_the_file_plays(call, tmp_path):
         times = [frame.time for frame in take.decode(video=0)]
     assert len(times) > 10
     assert times[-1] < 1.5 * len(slices) + 1, "each slice brings its second"
+
+
+def test_a_page_without_a_picture_or_a_recorder_says_so(call):
+    call.evaluate("window.say({kind: 'recorder', op: 'start', id: 6})")
+    connect(call)
+    call.wait_for_function(PLAYS)
+    call.evaluate("delete window.MediaRecorder")
+    call.evaluate("window.say({kind: 'recorder', op: 'start', id: 7})")
+    early, barred = sent(call, "slice")
+    assert (early["id"], early["last"], early["error"]) == (6, True, "")
+    assert (barred["id"], barred["last"]) == (7, True)
+    assert "MediaRecorder" in barred["error"]
 
 
 def test_a_kernel_that_takes_no_slices_is_not_sent_more_than_it_can_lose(call):

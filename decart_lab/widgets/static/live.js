@@ -5,18 +5,19 @@ import { abilities, Stream } from "./livedecode.js";
 import { listSources } from "./livemedia.js";
 import { Panel } from "./livepanel.js";
 import { BUSY_S, LOST_S, running, SILENT_S } from "./livestate.js";
-import { Reel } from "./livereel.js";
+import { record } from "./livereel.js";
 import { Call } from "./livertc.js";
 import { Screen } from "./liveview.js";
 
 const PROTOCOL = 1;
 const TICK_MS = 500;
 const KEY_MS = 500;
+const DEAD = ["terminating", "restarting", "autorestarting", "dead"];
 
 class Page {
   constructor(model) {
     const now = performance.now();
-    Object.assign(this, { model, views: new Set(), told: null, hello: null, caps: null, call: null, gone: false, said: "", reel: null, local: null, remote: null });
+    Object.assign(this, { model, views: new Set(), ids: new Set(), told: null, hello: null, caps: null, call: null, gone: false, said: "", reel: null, local: null, remote: null });
     // when the kernel was last heard, pictures were last due, and views last came in sight
     Object.assign(this, { heard: now, since: now, shown: now, expected: 0, waiting: false, asked: {} });
     const send = (content) => this.send(content);
@@ -36,6 +37,20 @@ class Page {
     this.plugged = () => this.listDevices();
     navigator.mediaDevices?.addEventListener("devicechange", this.plugged);
     this.timer = setInterval(() => this.tick(performance.now()), TICK_MS);
+    this.watchKernel();
+  }
+
+  /** Where the front end tells how its kernel is, nobody need wait for a silence to say so. */
+  watchKernel() {
+    const kernel = this.model.widget_manager?.kernel;
+    const changed = (_, status) => DEAD.includes(status) && this.lose();
+    const disposed = () => this.lose();
+    kernel?.statusChanged?.connect(changed);
+    kernel?.disposed?.connect(disposed);
+    this.unwatch = () => {
+      kernel?.statusChanged?.disconnect(changed);
+      kernel?.disposed?.disconnect(disposed);
+    };
   }
 
   send(content, buffers = []) {
@@ -51,6 +66,7 @@ class Page {
   async join(root) {
     const view = new Panel(this, root);
     this.views.add(view);
+    this.ids.add(view.id);
     Object.values(this.screens).forEach((screen) => screen.views.add(view));
     if (this.hello) view.greet(this.hello);
     this.listDevices();
@@ -125,9 +141,9 @@ class Page {
     }
   }
 
-  /** Several pages may show the session; the kernel names the view whose page is to send. */
+  /** Several pages may show the session; the kernel names a view that the page to send has, or had. */
   named({ v }) {
-    return !v || [...this.views].some(({ id }) => id === v);
+    return !v || this.ids.has(v);
   }
 
   wantKey(of) {
@@ -150,8 +166,8 @@ class Page {
 
   /** Record what the page receives: begin, go on after slices were written, or end. */
   reels({ op, id, n }) {
-    if (op === "start" && this.remote) this.reel = new Reel(id, this.remote, (content, buffers) => this.send(content, buffers));
-    else if (op === "start") this.send({ kind: "slice", id, n: 1, last: true, error: "no picture has come yet" });
+    const send = (content, buffers) => this.send(content, buffers);
+    if (op === "start") this.reel = record(id, this.remote, send);
     else if (this.reel?.id !== id) return;
     else if (op === "took") this.reel.took(n);
     else this.reel.stop();
@@ -250,16 +266,23 @@ class Page {
     const dead = [...this.views].some(({ root }) => root.closest(".jupyter-widgets-disconnected") !== null);
     const silent = (now - this.heard) / 1000;
     const active = running(this.told) || Boolean(this.call?.local);
-    if (!this.gone && ((dead && silent > LOST_S) || (active && silent > SILENT_S))) {
-      this.gone = true;
-      this.call?.close();
-      this.views.forEach((view) => view.draw());
-    }
+    // A kernel that is only busy says no word when the service hangs up; one that is dead never will.
+    const alone = this.call?.ended && now - Math.max(this.heard, this.call.ended) > LOST_S * 1000;
+    if ((dead && silent > LOST_S) || (active && (alone || silent > SILENT_S))) this.lose();
     this.views.forEach((view) => view.hidden || view.tick(now));
+  }
+
+  /** The kernel is gone: nobody would tell this page to let go of the camera. */
+  lose() {
+    if (this.gone) return;
+    this.gone = true;
+    this.call?.abandon();
+    this.views.forEach((view) => view.draw());
   }
 
   end() {
     this.reel?.stop();
+    this.unwatch();
     clearInterval(this.timer);
     removeEventListener("pagehide", this.bye);
     removeEventListener("pageshow", this.back);

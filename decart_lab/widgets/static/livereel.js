@@ -6,7 +6,19 @@ const AHEAD = 4; // slices on their way
 const HELD_BYTES = 256e6;
 const KINDS = ["video/mp4;codecs=avc1.42E01F,opus", "video/webm;codecs=h264,opus", "video/webm;codecs=vp8,opus", "video/webm"];
 
-export class Reel {
+/** Begin to record; without a stream, or where it cannot be done, say so and return null. */
+export function record(id, stream, send) {
+  let error = "";
+  try {
+    if (stream !== null) return new Reel(id, stream, send);
+  } catch ({ message }) {
+    error = message;
+  }
+  send({ kind: "slice", id, n: 1, last: true, error });
+  return null;
+}
+
+class Reel {
   /** Record a stream; `send(content, buffers)` reaches the kernel. */
   constructor(id, stream, send) {
     Object.assign(this, { id, send, sent: 0, taken: 0, held: [], bytes: 0, over: false, error: "", passing: false, told: false });

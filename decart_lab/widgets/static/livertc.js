@@ -4,6 +4,7 @@
 import { openMedia, release, split } from "./livemedia.js";
 
 const BUSY_MS = 2000;
+const GOODBYE_MS = 1000;
 
 /** Figures of a connection, cumulative where the kernel takes differences; unknown ones are null. */
 export function statsOf(report) {
@@ -36,7 +37,7 @@ export function statsOf(report) {
 export class Call {
   /** `send` reaches the kernel; `on` has local(stream), remote(stream), busy(on) and trouble(text). */
   constructor(send, on) {
-    Object.assign(this, { send, on, gen: 0, peer: null, local: null, choice: null, muted: false, file: null });
+    Object.assign(this, { send, on, gen: 0, peer: null, ended: 0, closings: 0, local: null, choice: null, muted: false, file: null });
     this.online = () => this.peer && this.tell("state", { state: "network" });
   }
 
@@ -48,17 +49,23 @@ export class Call {
     if (message.op === "offer?") {
       this.turn = this.offer(message);
       await this.turn;
-    } else if (message.gen === this.gen && this.peer !== null) {
-      if (message.op === "answer") await this.accept(message);
+    } else if ((message.gen ?? this.gen) === this.gen) {
+      if (message.op === "close") this.close(); // also while somebody is still asked for the camera
+      else if (this.peer === null) return;
+      else if (message.op === "answer") await this.accept(message);
       else if (message.op === "candidate") await this.candidate(message.candidate);
-      else if (message.op === "close") this.close();
     }
   }
 
   /** Open what is to be sent; what was open is kept when it is the same. */
   async open(choice, wanted) {
     if (this.local !== null && this.choice === choice && this.alive()) return this.local;
+    const { closings } = this;
     const stream = await openMedia(choice, { ...wanted, file: this.file });
+    if (closings !== this.closings) {
+      release(stream);
+      throw new Error("The session ended before it began.");
+    }
     release(this.local);
     this.local = stream;
     this.choice = choice;
@@ -80,6 +87,7 @@ export class Call {
     const again = restart && this.peer !== null;
     if (!again) this.hangUp();
     this.gen = gen;
+    this.ended = 0;
     this.early = [];
     this.late = [];
     try {
@@ -94,9 +102,9 @@ export class Call {
       await this.peer.setLocalDescription(await this.peer.createOffer({ iceRestart: again }));
     } catch (error) {
       if (this.gen !== gen) return;
-      this.hangUp();
-      this.on.trouble(error.message);
       this.tell("state", { state: "failed", error: error.message });
+      this.close();
+      this.on.trouble(error.message);
       return;
     }
     this.tell("offer", { sdp: this.peer.localDescription.sdp });
@@ -143,6 +151,10 @@ export class Call {
       return;
     }
     if (gen !== this.gen || this.late === null) return;
+    const { peer } = this;
+    const { transport } = this.senders.video;
+    // The far end says goodbye long before its silence would be noticed.
+    if (transport) transport.onstatechange = () => transport.state === "closed" && this.hungUp(peer);
     const [late, early] = [this.late, this.early];
     this.late = this.early = null;
     for (const candidate of late) this.tell("candidate", { candidate });
@@ -178,6 +190,13 @@ export class Call {
     await this.senders.audio.replaceTrack(sound);
   }
 
+  /** The service hung up. When that was the session's end, the kernel says so first. */
+  hungUp(peer) {
+    const tell = () => peer === this.peer && this.tell("state", { state: "closed" });
+    if (peer === this.peer) this.ended = performance.now();
+    setTimeout(tell, GOODBYE_MS);
+  }
+
   mute(on) {
     this.muted = on;
     this.local?.getAudioTracks().forEach((track) => (track.enabled = !on));
@@ -193,9 +212,16 @@ export class Call {
     this.on.remote(null);
   }
 
+  /** Close what no kernel answers for; one that was only frozen hears of it when it is back. */
+  abandon() {
+    if (this.peer !== null) this.tell("state", { state: "closed" });
+    this.close();
+  }
+
   /** End the connection and let go of camera and microphone. */
   close() {
-    this.gen = 0;
+    this.gen = this.ended = 0;
+    this.closings += 1;
     this.hangUp();
     release(this.local);
     this.local = null;
