@@ -48,7 +48,8 @@ class Feed:
         widget sends should go by the same, since whichever message went out last decides.
     short_turns : bool, default True
         Whether Python's threads take turns more often while somebody looks
-        (``sys.setswitchinterval``), so that a busy cell delays frames less.
+        (``sys.setswitchinterval``), so that a busy cell delays frames less; an attribute that may
+        be changed at any time.
     budget : Budget, optional
         What may be sent; by default what all previews of this process share.
     """
@@ -65,7 +66,7 @@ class Feed:
         budget: Budget = KERNEL,
     ) -> None:
         self._send = send
-        self._short_turns = short_turns
+        self.short_turns = short_turns
         self.route = route or Route()
         self._wake = threading.Event()
         self._taps: dict[str, Tap] = {"output": Output(self._wake.set, hub)}
@@ -198,7 +199,7 @@ class Feed:
             live = any(not line.paused for line in delivery.lines.values())
             watched |= live
             self._taps[of].follow(encoded=live, pixels=delivery.wants_pixels, now=now)
-        self._hold_turns(watched and self._short_turns)
+        self._hold_turns(watched and self.short_turns)
         return RETRY_S if any(d.waiting for d in self._deliveries.values()) else IDLE_S
 
     def _hold_turns(self, wanted: bool) -> None:

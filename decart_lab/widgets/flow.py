@@ -1,10 +1,11 @@
 """How many frames may be on their way to one view: credit, pure, fed with the time.
 
 A front end acknowledges what it has drawn; so many frames as the window allows may be unanswered.
-The window follows the delay: while acknowledgements come as fast as they ever did it grows, and
-when frames begin to wait for each other it shrinks, so that the preview is never more than a few
-frames behind. Frames and acknowledgements may be lost without a word (a Jupyter server drops
-messages when a cell prints a lot), so that credit expires; then single frames are sent as probes.
+The window follows the delay: while frames take no longer than one that goes alone it grows, and
+when they begin to wait for each other and more are ready, it shrinks, so that the preview is never
+more than a few frames behind. A way that is merely long is no reason: a smaller window would not
+shorten it. Frames and acknowledgements may be lost without a word (a Jupyter server drops messages
+when a cell prints a lot), so that credit expires; then single frames are sent as probes.
 While a cell runs, acknowledgements may be unable to come although frames arrive: then we coast,
 that is, send on at a modest rate. Nothing is queued anywhere: what may not be sent is replaced by
 what is newer.
@@ -12,13 +13,15 @@ what is newer.
 
 from __future__ import annotations
 
-from collections import deque
 from enum import StrEnum
 from typing import Final
 
 START, LEAST, MOST = 2, 1, 8
-CALM: Final = 10
-"""Acknowledgements without delay after which the window grows."""
+CALM_S: Final = 0.5
+"""Time without delay after which the window grows, in seconds."""
+STALE_S: Final = 2.0
+"""Time with some delay after which the window shrinks, in seconds: how long a frame takes that goes
+alone may have changed, and only one that does tells."""
 FEW: Final = 0.5
 MANY: Final = 1.5
 """Frames' worth of delay below which nothing waits, and above which too much does."""
@@ -30,8 +33,6 @@ COAST_SHARE: Final = 0.7
 COAST_STEP_S: Final = 10.0
 """A coasting view gets half as many frames after each so many seconds, but never fewer than two."""
 COAST_LEAST_FPS: Final = 2.0
-MEMORY_S: Final = 10.0
-"""How long the shortest way there and back is remembered, in seconds."""
 
 
 class Mode(StrEnum):
@@ -53,8 +54,6 @@ class Flow:
 
     Attributes
     ----------
-    window : int
-        How many frames may be unanswered.
     dropped : int
         Frames that were not sent; counted by :meth:`skipped`.
     cell_running : bool
@@ -64,20 +63,28 @@ class Flow:
     def __init__(self, interval_s: float) -> None:
         self.interval_s = interval_s
         self.mode = Mode.CREDIT
-        self.window = START
         self.dropped = 0
         self.cell_running = False
+        self._window = START
         self._sent: dict[int, float] = {}
         self._last = 0
         self._acked = 0
         self._rtt: float | None = None
-        self._shortest: deque[tuple[float, float]] = deque()
-        self._calm = 0
+        self._alone_rtt: float | None = None  # of frames that had the way to themselves
+        self._alone = 0  # the last of those
+        self._limited = False  # whether a frame has had to wait for credit
+        self._moved = 0  # the last frame that went out with another window
+        self._moved_s = self._calm_since = 0.0
         self._heard_s = 0.0
         self._next_s = 0.0
         self._probe_s = PROBE_S
         self._coasting_since = 0.0
         self._rate = 0.0  # acknowledged frames a second, smoothed
+
+    @property
+    def window(self) -> int:
+        """How many frames may be unanswered; what is on its way already lets it shrink slowly."""
+        return max(self._window, len(self._sent))
 
     @property
     def in_flight(self) -> int:
@@ -89,13 +96,15 @@ class Flow:
         """Smoothed time from sending to acknowledgement, in seconds."""
         return self._rtt
 
-    def may_send(self, now: float) -> bool:
-        """Return whether a frame may go out now."""
+    def may_send(self, now: float, *, wanted: bool = True) -> bool:
+        """Return whether a frame may go out now; ``wanted`` tells whether there is one."""
         if self.mode is Mode.PAUSED:
             return False
         self._expire(now)
         if self.mode is Mode.CREDIT:
-            return len(self._sent) < self.window
+            may = len(self._sent) < self._window
+            self._limited |= wanted and not may
+            return may
         return now >= self._next_s
 
     def send(self, now: float) -> int:
@@ -108,6 +117,8 @@ class Flow:
         elif self.mode is Mode.COASTING:
             self._sent.clear()
             self._next_s = now + 1.0 / self._coast_fps(now)
+        if not self._sent:
+            self._alone = self._last
         self._sent[self._last] = now
         return self._last
 
@@ -137,7 +148,7 @@ class Flow:
             # What went out meanwhile is too old to tell anything about the way.
             self._sent.clear()
         elif sent is not None:
-            self._learn(now - sent, now)
+            self._learn(number, now - sent, now)
 
     def pause(self) -> None:
         """Send nothing: the view is hidden."""
@@ -149,24 +160,29 @@ class Flow:
         if self.mode is Mode.PAUSED:
             self.mode = Mode.CREDIT
             self._heard_s = now
-            self.window = START
+            self._window = START
 
-    def _learn(self, rtt: float, now: float) -> None:
-        self._rtt = rtt if self._rtt is None else self._rtt + (rtt - self._rtt) * 0.2
-        while self._shortest and self._shortest[-1][1] >= rtt:
-            self._shortest.pop()
-        self._shortest.append((now, rtt))
-        while now - self._shortest[0][0] > MEMORY_S:
-            self._shortest.popleft()
-        waiting = (rtt - self._shortest[0][1]) / self.interval_s
-        if waiting > MANY:
-            self.window, self._calm = max(LEAST, self.window - 1), 0
-        elif waiting < FEW:
-            self._calm += 1
-            if self._calm >= CALM:
-                self.window, self._calm = min(MOST, self.window + 1), 0
-        else:
-            self._calm = 0
+    def _learn(self, number: int, rtt: float, now: float) -> None:
+        self._rtt = _smoothed(self._rtt, rtt, 0.2)
+        if number == self._alone or self._alone_rtt is None or rtt < self._alone_rtt:
+            self._alone_rtt = _smoothed(self._alone_rtt, rtt, 0.3)
+        waiting = (rtt - self._alone_rtt) / self.interval_s
+        if waiting < FEW:
+            self._calm_since = self._calm_since or now
+            if now - max(self._calm_since, self._moved_s) >= CALM_S:
+                self._move(1, now)
+            return
+        self._calm_since = 0.0
+        # What went out before the window changed tells nothing of the new one.
+        if self._limited and number > self._moved:
+            if waiting > MANY:
+                self._move(-max(1, int(waiting / 2)), now)
+            elif now - self._moved_s >= STALE_S:
+                self._move(-1, now)
+
+    def _move(self, by: int, now: float) -> None:
+        self._window = min(max(LEAST, self._window + by), MOST)
+        self._moved, self._moved_s, self._limited = self._last, now, False
 
     def _expire(self, now: float) -> None:
         """Give up acknowledgements that are overdue."""
@@ -177,7 +193,7 @@ class Flow:
         if now - max(oldest, self._heard_s) <= patience:
             return
         self._sent.clear()
-        self.window = max(LEAST, self.window - 1)
+        self._window = max(LEAST, self._window - 1)
         if self.cell_running and self._rtt is not None:
             self.mode = Mode.COASTING
             self._coasting_since = self._next_s = now
@@ -190,3 +206,7 @@ class Flow:
         rate = min(COAST_SHARE * self._rate, COAST_FPS) or COAST_FPS / 2
         halvings = int((now - self._coasting_since) // COAST_STEP_S)
         return max(COAST_LEAST_FPS, rate / 2.0 ** min(halvings, 10))
+
+
+def _smoothed(before: float | None, value: float, share: float) -> float:
+    return value if before is None else before + (value - before) * share

@@ -208,7 +208,7 @@ class Line:
 
     def may_send(self, now: float) -> bool:
         """Return whether a frame may go out now; what waited for an answer in vain is given up."""
-        may = self.flow.may_send(now)
+        may = self.flow.may_send(now, wanted=self.fresh or bool(self.held))
         if self.flow.mode in (Mode.PROBING, Mode.COASTING):
             self.to_jpeg()
         return may

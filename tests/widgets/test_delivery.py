@@ -109,6 +109,26 @@ class Replay:
         return {message.content["mode"] for message in self.of(view, since)}
 
 
+def slow_page(replay: Replay, service_s: float) -> Way:
+    """A page that draws frames one after the other, each taking so long."""
+    free = [0.0]
+
+    def way(_: int) -> float:
+        free[0] = max(free[0], replay.now) + service_s
+        return free[0] + 0.03 - replay.now
+
+    return way
+
+
+def test_a_way_that_is_merely_long_costs_no_frame() -> None:
+    replay = Replay("a")
+    replay.play(5)
+    replay.ways["a"] = lambda number: 0.2 + 0.05 * (number % 3 == 0)
+    replay.play(10)
+    assert len(replay.of("a")) == replay.frames
+    assert replay.modes("a") == {"h264"}
+
+
 def assert_decodable(messages: list[Outgoing]) -> None:
     """Every frame that needs the one before it comes right after it."""
     whole, before = False, None
@@ -146,7 +166,7 @@ def test_answers_that_come_in_bursts_cost_no_key_frame() -> None:
 def test_a_line_that_cannot_follow_gets_jpegs_and_later_the_stream_again() -> None:
     replay = Replay("a")
     replay.play(3)
-    replay.ways["a"] = lambda _: 0.35
+    replay.ways["a"] = slow_page(replay, 0.15)
     began = replay.now
     replay.play(15)
     assert "jpeg" in replay.modes("a", began)

@@ -52,11 +52,44 @@ def test_a_good_line_gets_every_frame() -> None:
     assert line.flow.window > START
 
 
+def slow_page(line: Line, service_s: float) -> object:
+    """A fate: frames are drawn one after the other, each taking so long."""
+    free = [0.0]
+
+    def fate(_: int) -> float:
+        free[0] = max(free[0], line.now) + service_s
+        return free[0] + line.way_s - line.now
+
+    return fate
+
+
 def test_a_line_that_fills_up_gets_a_smaller_window() -> None:
     line = Line(Flow(FRAME_S))
     line.play(5)
-    line.play(1, lambda _: 0.25)
-    assert line.flow.window <= START
+    fate = slow_page(line, 0.13)
+    line.play(3, fate)
+    before = len(line.sent)
+    late = []
+    line.play(5, lambda number: late.append(fate(number)) or late[-1])  # type: ignore[operator]
+    assert len(line.sent) - before >= 5 / 0.15 * 0.9  # what it can draw, on a grid of 50 ms
+    assert sum(late) / len(late) <= 2.5 * 0.15  # and little that waits
+
+
+def test_a_way_that_is_merely_long_gets_every_frame() -> None:
+    line = Line(Flow(FRAME_S))
+    line.play(5)
+    line.play(10, lambda _: 0.25)
+    assert line.flow.dropped == 0
+
+
+def test_a_window_that_is_too_small_for_a_long_way_grows() -> None:
+    line = Line(Flow(FRAME_S))
+    line.play(2)
+    line.play(5, slow_page(line, 0.13))
+    line.play(6, lambda _: 0.2)
+    before = line.flow.dropped
+    line.play(5, lambda _: 0.2)
+    assert line.flow.dropped == before
 
 
 def test_a_front_end_that_died_gets_two_frames_a_second_at_most() -> None:
