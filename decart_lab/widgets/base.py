@@ -24,7 +24,7 @@ from traitlets import MetaHasTraits
 
 from ..display.cards import MARKS
 from ..display.html import compact, css
-from .shell import Route
+from .shell import Route, answer_where_asked
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +85,12 @@ class LabWidget(anywidget.AnyWidget, metaclass=_Abstract):
         super().__init__(**traits)
         self.on_msg(self._received)
 
+    def open(self) -> None:
+        """Open the comm; a view is heard even while the cell that has made it runs."""
+        super().open()
+        if self.comm is not None:
+            answer_where_asked(self.comm)
+
     def tell(self, kind: str, content: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
         """Send a message to every view; from any thread, and to nobody when the widget is closed.
 
@@ -93,6 +99,8 @@ class LabWidget(anywidget.AnyWidget, metaclass=_Abstract):
         with self._sending:
             if self.comm is not None:
                 self.route.run(self.send, {"kind": kind, **content}, list(buffers) or None)
+                if not self.route.known:
+                    answer_where_asked(self.comm)
 
     def _received(self, _: object, content: Any, buffers: Sequence[Any]) -> None:
         self.route.learn()

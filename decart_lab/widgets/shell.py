@@ -64,6 +64,15 @@ class Route:
             context.copy().run(send, *args)  # a copy: a context cannot be entered twice at once
 
 
+def answer_where_asked(comm: object) -> None:
+    """Let the next answer go where the front end addressed it, whoever sent on the comm last.
+
+    A comm that a cell has opened would else have the first word of its page wait until the cell's
+    end: too late for a view that the cell shows while it runs.
+    """
+    vars(comm).pop("_reply_subshell_id", None)  # ipykernel's (7.4) memory of the last sender
+
+
 def _subshell() -> str | None:
     """Return the id of the subshell that the message being handled was meant for."""
     kernel = getattr(_shell(), "kernel", None)
