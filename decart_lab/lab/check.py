@@ -17,7 +17,7 @@ from ..contract.models import resolve_model
 from ..display.html import card, el
 from ..widgets.budget import BYTES_PER_S, KERNEL
 from ..widgets.printing import LESS, PRINTING
-from .live import running_lives
+from .reopening import running_lives
 
 Verdict = Literal["good", "slow", "missing", "unknown"]
 

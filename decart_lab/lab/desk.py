@@ -21,11 +21,11 @@ from ..contract.models import names
 from ..display.poster import new_id, poster, poster_picture, show
 from ..display.shown import Shown
 from ..errors import DecartSDKError
-from ..widgets.budget import BYTES_PER_S, KERNEL
 from ..widgets.feed import Feed
 from ..widgets.live import LiveView
-from ..widgets.printing import LESS, PRINTING
+from ..widgets.printing import PRINTING
 from ..widgets.shell import CELLS
+from .figures import drawn, ending, known, warning
 from .reference import TYPE, Reference
 
 if TYPE_CHECKING:
@@ -48,8 +48,6 @@ SETTLE_S: Final = 5.0
 LAST_S: Final = 0.7
 """Longest wait for a last picture before a session is ended, in seconds."""
 CLOSE_S: Final = 3.0
-FLOOD_S: Final = 6.0
-"""How long after a flood of print the page is still told of it: during one, nothing reaches it."""
 AGAIN_S: Final = 1.0
 """How often the page is told everything while messages to it may be lost, in seconds."""
 _FIGURES: Final = (
@@ -149,7 +147,7 @@ class Desk:
         figures = session.figures if running else {}
         return {
             "state": str(session.state) if session.begun else "idle",
-            "reason": session.reason,
+            "reason": ending(session.reason),
             "error": "" if session.error is None else str(session.error)[:_TEXT],
             "model": live.model,
             "prompt": live.prompt,
@@ -158,11 +156,11 @@ class Desk:
             "history": self.history,
             "enhance": live.enhance,
             "has_image": live.has_image,
-            "seconds": _known(session.seconds),
-            "cost": _known(session.cost),
+            "seconds": known(session.seconds),
+            "cost": known(session.cost),
             "max_seconds": live.max_seconds,
             "max_cost": live.max_cost,
-            "price_per_s": _known(session.price_per_s),
+            "price_per_s": known(session.price_per_s),
             "simulated": bool(session.simulated),
             "recording": live.recording,
             "muted": live.muted,
@@ -171,8 +169,8 @@ class Desk:
             "source": live.source_label,
             "watching": live.watching,
             "idle_left": math.ceil(idle) if counting and idle is not None else None,
-            "g2g_ms": _known(figures.get("g2g_p50_ms")),
-            **{name: _known(figures.get(name)) for name in _FIGURES},
+            "g2g_ms": known(figures.get("g2g_p50_ms")),
+            **{name: known(figures.get(name)) for name in _FIGURES},
         }
 
     def text(self) -> str:
@@ -291,7 +289,7 @@ class Desk:
         self.view.attach(feed)
         PRINTING.take()
         self._in_a_cell = CELLS.watch(self._cell)
-        session.previewed_by(lambda: self._live.drawn() or _drawn(feed))
+        session.previewed_by(lambda: self._live.drawn() or drawn(feed))
         first, prompt = True, session.prompt
         try:
             while not session.over:
@@ -305,7 +303,7 @@ class Desk:
                 elif session.prompt != prompt:
                     prompt, self._wanted_at = session.prompt, now + SETTLE_S
                 self._take_picture(now)
-                self._warning = _warning(feed, now)
+                self._warning = warning(feed, now)
                 self._refresh()
         finally:
             self.view.attach(None)
@@ -336,8 +334,10 @@ class Desk:
     def _is_forgotten(self, session: Session, now: float) -> bool:
         """Whether the last view was closed, and nobody shows another one or uses the session."""
         unseen, left = self.view.unseen_s, session.idle_left
-        if unseen is None or left is None or self._live.detach or self._in_a_cell:
+        if unseen is None or self._live.detach or self._in_a_cell:
             return False  # a cell that runs may be about to show it
+        if left is None:
+            return self._live.watching and now - unseen > UNSEEN_S
         used = now - (self._live.idle_timeout - left)
         return now - max(unseen, used) > UNSEEN_S
 
@@ -374,32 +374,3 @@ class Desk:
     def _update_poster(self) -> None:
         if self._shown:
             show(self._poster(), self.element, update=True)
-
-
-def _drawn(feed: Feed) -> dict[str, Any]:
-    """Return the figures of the view that draws most, by the columns of a second's row."""
-    counted = [feed.counters(view) for view in feed.views]
-    if not counted:
-        return {}
-    best = max(counted, key=lambda one: one.fps_drawn if one.fps_drawn > 0 else 0.0)
-    columns = ("fps_drawn", "preview_lag_ms", "mode", "window", "dropped_preview")
-    return {name: getattr(best, name) for name in columns}
-
-
-def _warning(feed: Feed, now: float) -> str:
-    """Return why pictures do not come as they should, as a sentence; "" while they do."""
-    if PRINTING.flooded(now, FLOOD_S):
-        return f"{PRINTING.flood} {LESS}"
-    notes = (feed.counters(view).note for view in feed.views)
-    said = next(filter(None, notes), "")
-    if said or not KERNEL.tight(now):
-        return said
-    return (
-        f"The previews of this kernel have reached {BYTES_PER_S / 1e6:.0f} MB a second together, "
-        "and leave pictures out. Close some, or give a smaller size=."
-    )
-
-
-def _known(value: Any) -> Any:
-    """Return a figure as JSON has it: NaN is nothing there."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value

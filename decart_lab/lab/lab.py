@@ -384,7 +384,7 @@ class Lab:
             No session came about; also of a cause class. Nothing is left behind.
         """
         self._open()
-        from .live import open_live
+        from .reopening import open_live
         from .session import chosen
 
         limits = {"max_seconds": max_seconds, "idle_timeout": idle_timeout}

@@ -1,7 +1,7 @@
-"""``lab.live``: a session with a view, which can be ended and begun again, and found again.
+"""``lab.live``: a session with a view, which can be ended and begun again.
 
-What belongs here: the session as a cell sees it, and what becomes of it when the cell is run again.
-Its page is served by :mod:`.desk`; sessions themselves are :mod:`decart_lab.realtime`'s.
+What belongs here: the session as a cell sees it. What becomes of it when the cell is run again is
+:mod:`.reopening`'s, its page :mod:`.desk`'s; sessions themselves are :mod:`decart_lab.realtime`'s.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from .._engine import engine
 from ..contract.models import resolve_model
-from ..display.html import seconds
 from ..errors import InvalidInputError
 from ..realtime.signaling.base import KEEP, Keep, Summary
-from ..widgets.cell import cell_id
 from .desk import Desk
-from .offers import name_of, offers
+from .offers import name_of, offers, same_source
 from .session import LiveSession
 
 if TYPE_CHECKING:
@@ -38,10 +36,6 @@ PAGE_SOURCES: Final = ("camera", "microphone", "screen")
 """What the browser itself sends."""
 HISTORY: Final = 30
 _CHANGES: Final = ("prompt", "image", "enhance")
-_LOCK: Final = threading.RLock()
-
-_found: dict[tuple[str | None, str], Live] = {}
-"""What each cell began, by the cell's id and the name given there."""
 
 
 class Live(LiveSession):
@@ -151,7 +145,7 @@ class Live(LiveSession):
     @property
     def source_label(self) -> str:
         """What is sent, in a word."""
-        named = (name for name, value in self._offers.items() if _same(value, self._source))
+        named = (name for name, value in self._offers.items() if same_source(value, self._source))
         return next(named, name_of(self._source))
 
     @property
@@ -388,77 +382,6 @@ class Live(LiveSession):
 
         return (
             realtime is self._realtime
-            and _same(source, self._given)
+            and same_source(source, self._given)
             and repr(fixed(options)) == repr(fixed(self._options))
         )
-
-
-def open_live(
-    realtime: Realtime,
-    source: Any,
-    options: Mapping[str, Any],
-    *,
-    name: str,
-    detach: bool,
-    short_turns: bool = True,
-) -> Live:
-    """Open a live session with a view, or adopt the one that this cell began before.
-
-    A cell that is run again keeps its session when only the prompt, the image or enhance differ:
-    that saves the start, and nothing is billed twice. Otherwise the old one is ended first. One
-    line says which.
-    """
-    before = found(name)
-    if before is not None and before.running:
-        if before.same_as(realtime, source, options):
-            before.detach, before.short_turns = detach, short_turns
-            _change(before, source, options)
-            print(f"The session of this cell goes on, {seconds(before.seconds)} so far.")
-            return before
-        before.end()
-        print(f"The session this cell had opened was ended after {seconds(before.seconds)}.")
-    make: type[Live] = Live
-    if isinstance(source, str) and source in PAGE_SOURCES:
-        from .pagelive import PageLive
-
-        make = PageLive
-    live = make(realtime, source, options, detach=detach, short_turns=short_turns)
-    remember(name, live)
-    return live.begin()
-
-
-def found(name: str) -> Live | None:
-    """Return what this cell opened last under a name."""
-    key = (cell_id(), name)
-    with _LOCK:
-        return _found.get(key) if any(key) else None
-
-
-def remember(name: str, live: Live) -> None:
-    """Take it that this cell has opened a session under a name."""
-    with _LOCK:
-        for old in [key for key, before in _found.items() if not before.running]:
-            del _found[old]
-        _found[cell_id(), name] = live
-
-
-def running_lives() -> list[Live]:
-    """Return the sessions with a view that run, those begun first first."""
-    with _LOCK:
-        return [live for live in _found.values() if live.running]
-
-
-def _same(source: Any, other: Any) -> bool:
-    return source is other or (isinstance(source, (str, Path)) and source == other)
-
-
-def _change(live: Live, source: Any, options: Mapping[str, Any]) -> None:
-    if live.path == "kernel" and not _same(source, live.source):
-        live.set_source(source)
-    wanted: dict[str, Any] = {"enhance": bool(options.get("enhance", True))}
-    if options.get("prompt") != live.prompt:
-        wanted["prompt"] = options.get("prompt")
-    if options.get("image") is not None or live.has_image:
-        wanted["image"] = options.get("image")
-    if len(wanted) > 1:
-        live.set(**wanted)

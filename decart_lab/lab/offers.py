@@ -31,6 +31,11 @@ def name_of(source: Any) -> str:
     return type(source).__name__
 
 
+def same_source(one: Any, other: Any) -> bool:
+    """Return whether two values are the same source: one object, or equal names of a file."""
+    return one is other or (isinstance(one, (str, Path)) and one == other)
+
+
 def offers(given: Any) -> dict[str, Any]:
     """Return what may be chosen beside what was given, by name; that comes first.
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ..config import Secret
 from ..errors import InvalidInputError
-from .live import Live, found, remember
+from .live import Live
+from .reopening import found, remember
 
 if TYPE_CHECKING:
     from ..api.realtime import Realtime

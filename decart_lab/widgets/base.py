@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 _IMPORT: Final = re.compile(r'^import \{[^}]*\} from "\./[a-z_]+\.js";\n', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=const |function |class )", re.MULTILINE)
 _NOTE: Final = re.compile(
-    r"^\s*//.*\n|^\s*/\*\* .* \*/\n|^[ \t]+|(?<=[;,{}]) // .*$", re.MULTILINE
+    r"^\s*//.*\n|^\s*/\*\*(?s:.*?)\*/\n|^[ \t]+|(?<=[;,{}]) // .*$", re.MULTILINE
 )
 
 

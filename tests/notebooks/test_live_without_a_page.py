@@ -71,7 +71,7 @@ def test_the_poster_tells_the_story_and_is_small(executed):
     assert len(html.encode()) <= MOST_BYTES
     assert "data:image/jpeg;base64," in html
     body = html.rpartition("</style>")[2]
-    for fact in ("an ink drawing", "lucy-2.1", "ended: disconnect", "$", "simulated"):
+    for fact in ("an ink drawing", "lucy-2.1", "ended: it was stopped", "$", "simulated"):
         assert fact in body
     assert len(nbformat.writes(executed).encode()) < 100 * 1024
 

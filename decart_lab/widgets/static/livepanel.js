@@ -18,7 +18,7 @@ const POSTER = /^[0-9a-f]+$/;
 export class Panel {
   constructor(page, root) {
     this.id = `v${crypto.getRandomValues(new Uint32Array(2)).join("")}`;
-    Object.assign(this, { page, root, hidden: false, look: "side", pressed: false });
+    Object.assign(this, { page, root, hidden: false, look: "side", pressed: false, poster: "" });
     this.surfaces = {};
     this.asks = new Asks(page, this.id, root, () => this.stage.focus());
     root.className = "decart-lab dl-live";
@@ -169,8 +169,7 @@ export class Panel {
     const has = (name) => features === null || features.includes(name);
     fill(this.models, ...models.map((name) => el("option", { value: name }, name)));
     if (size) this.root.style.setProperty("--dl-shape", size[0] / size[1]);
-    // The poster is for whoever opens the notebook without a kernel.
-    if (POSTER.test(poster)) say(this.style, `[data-live="${poster}"] { display: none; }`);
+    this.poster = POSTER.test(poster) ? `[data-live="${poster}"] { display: none; }` : "";
     this.models.hidden = !has("model") || models.length === 0;
     this.asks.greet(has);
     this.start.hidden = !has("start");
@@ -229,6 +228,8 @@ export class Panel {
     const over = veil(told, seen);
     say(this.veil, over);
     this.veil.hidden = over === "";
+    // The poster is for whoever has no kernel, and for a session that ended before this view drew.
+    say(this.style, told?.state === "disconnected" && !told.error && !seen.pictures ? "" : this.poster);
     for (const button of [this.shot, this.float, this.full, this.details]) button.disabled = !seen.pictures;
     if (!this.over.hidden) {
       const rows = figures(told, seen);

@@ -90,7 +90,8 @@ export function veil(told, seen = {}) {
   if (seen.pictures) return "";
   const state = told?.state ?? "idle";
   if (running(told)) return state === "generating" ? "Waiting for the first picture" : "Connecting";
-  return state === "disconnected" ? "No picture was received" : "Nothing runs yet";
+  if (state !== "disconnected") return "Nothing runs yet";
+  return told.error ? "No picture was received" : "It ended before a picture was drawn here";
 }
 
 /** What stands under the prompt: [tone, text]. */
