@@ -32,9 +32,12 @@ _log = logging.getLogger("decart_lab")
 BUDGET: Final = 0.75
 """Share of one core that a session may take before frames are left out."""
 CODECS_MS: Final = 20.0
-"""Processor time reckoned for decoding and encoding a million pixels: an estimate. What a frame costs
-beside painting, the network included, was measured (benchmarks/live_peer.py, on a busy machine):
-27 ms a million pixels at 640x352, where most of it does not depend on the size, 11 at 1280x720."""
+"""Processor time reckoned for decoding and encoding a million pixels: an estimate.
+
+What a frame costs beside painting, the network included, was measured as 27 ms a million pixels at
+640x352, where most of it does not depend on the size, and 11 at 1280x720, on a busy machine
+(benchmarks/live_peer.py).
+"""
 
 MAX_WAITING: Final = 3
 """Frames that may wait to be painted."""
