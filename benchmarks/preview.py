@@ -58,8 +58,8 @@ def count(comm, most):
     def handle_msg(message):
         content = message["content"]["data"].get("content") or {}
         if content.get("kind") == "ack":
-            line = content["v"], content["of"]
-            answered[line] = max(answered.get(line, 0), content["i"])
+            for view, of, number, *_ in content["drawn"]:
+                answered[view, of] = max(answered.get((view, of), 0), number)
         return handle(message)
     comm.publish_msg, comm.handle_msg = publish_msg, handle_msg
 most = [0]

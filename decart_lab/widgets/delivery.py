@@ -176,4 +176,6 @@ class Delivery:
             "i": numbers if several else numbers[0],
             **about,
         }
+        if any(line.flow.pressing for line in takers.values()):
+            content["now"] = True
         return Outgoing(content, data, plain)

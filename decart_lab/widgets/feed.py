@@ -26,6 +26,8 @@ _log = logging.getLogger("decart_lab")
 
 RETRY_S: Final = 0.02
 IDLE_S: Final = 1.0
+MOST_DRAWN: Final = 256
+"""Draws that one message may tell of: two streams to 16 views, and the largest window."""
 
 
 class Feed:
@@ -99,18 +101,22 @@ class Feed:
         self._post(self._on_ready, view, dict(caps))
 
     def ack(self, message: Mapping[str, Any]) -> None:
-        """Take what a view says it has drawn; nonsense is ignored."""
-        view, of, number = message.get("v"), message.get("of"), message.get("i")
-        replaced, page_ms = message.get("d"), message.get("t")
-        known = isinstance(view, str) and isinstance(of, str) and of in self._deliveries
-        if not known or type(number) is not int:
-            return
-        ack = Ack(
-            number,
-            replaced if type(replaced) is int else 0,
-            page_ms / 1e3 if isinstance(page_ms, int | float) and math.isfinite(page_ms) else None,
-        )
-        self._post(self._on_ack, view, of, ack, time.monotonic())
+        """Take what a page says its views have drawn; nonsense is ignored.
+
+        ``drawn`` holds, for each draw, the view, the stream, the frame's number, how many frames
+        the page has left out so far, and when it was; ``t`` is when it says so, both on the page's
+        clock in milliseconds.
+        """
+        now, told_s, drawn = time.monotonic(), _seconds(message.get("t")), message.get("drawn")
+        for row in drawn[:MOST_DRAWN] if isinstance(drawn, list) else ():
+            if not isinstance(row, list) or len(row) != 5:
+                continue
+            view, of, number, replaced, page_ms = row
+            known = isinstance(view, str) and isinstance(of, str) and of in self._deliveries
+            if known and type(number) is int:
+                replaced = replaced if type(replaced) is int else 0
+                ack = Ack(number, replaced, _seconds(page_ms), told_s)
+                self._post(self._on_ack, view, of, ack, now)
 
     def pause(self, view: str) -> None:
         """Send nothing to a view: it is hidden."""
@@ -255,3 +261,9 @@ class Feed:
         for delivery in self._deliveries.values():
             for line in delivery.lines.values():
                 line.flow.cell_running = running
+
+
+def _seconds(milliseconds: object) -> float | None:
+    """Return what a page said of its clock, if it is a time at all."""
+    known = isinstance(milliseconds, int | float) and math.isfinite(milliseconds)
+    return milliseconds / 1e3 if known else None  # type: ignore[operator]

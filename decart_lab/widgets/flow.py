@@ -22,10 +22,11 @@ CALM_S: Final = 0.5
 STALE_S: Final = 2.0
 """Time with some delay after which the window shrinks, in seconds: how long a frame takes that goes
 alone may have changed, and only one that does tells."""
-FEW: Final = 0.5
-MANY: Final = 1.5
-"""Frames' worth of delay below which nothing waits, and above which too much does."""
-EXPIRY_S: Final = 0.4
+FEW, MANY = 0.9, 1.6
+"""Frames waiting for others below which the window grows, and above which it shrinks."""
+ENOUGH: Final = 4
+"""Answers that tell something of a window: a single one may be late for any reason."""
+EXPIRY_S: Final = 0.75
 """Least time after which a missing acknowledgement counts as lost, in seconds."""
 PROBE_S, PROBE_CAP_S = 0.5, 2.0
 COAST_FPS: Final = 10.0
@@ -75,11 +76,14 @@ class Flow:
         self._limited = False  # whether a frame has had to wait for credit
         self._moved = 0  # the last frame that went out with another window
         self._moved_s = self._calm_since = 0.0
+        self._mean: float | None = None  # round trip of the frames since
+        self._seen = 0  # how many
         self._heard_s = 0.0
         self._next_s = 0.0
         self._probe_s = PROBE_S
         self._coasting_since = 0.0
-        self._rate = 0.0  # acknowledged frames a second, smoothed
+        self._rate: float | None = None  # acknowledged frames a second, smoothed
+        self._count = 0  # frames acknowledged at the time of _heard_s
 
     @property
     def window(self) -> int:
@@ -90,6 +94,11 @@ class Flow:
     def in_flight(self) -> int:
         """Frames that were sent and are not answered."""
         return len(self._sent)
+
+    @property
+    def pressing(self) -> bool:
+        """Whether an answer is wanted at once; otherwise a front end may gather several."""
+        return self.mode is Mode.PROBING or len(self._sent) + 1 >= self._window
 
     @property
     def rtt_s(self) -> float | None:
@@ -126,10 +135,11 @@ class Flow:
         """Note that a frame was not sent, or was replaced by a newer one."""
         self.dropped += 1
 
-    def acknowledge(self, number: int, now: float) -> None:
+    def acknowledge(self, number: int, now: float, held_s: float = 0.0) -> None:
         """Take the number of the last frame that was drawn; what is before it is answered as well.
 
-        One that makes no sense is ignored: it comes from the front end.
+        One that makes no sense is ignored: it comes from the front end, which may have kept it to
+        itself for ``held_s`` seconds.
         """
         if not self._acked < number <= self._last:
             return
@@ -138,17 +148,18 @@ class Flow:
         self._sent = {n: at for n, at in self._sent.items() if n > number}
         self._acked = number
         behind_a_cell = self.cell_running or self.mode is not Mode.CREDIT
-        if self._heard_s and now > self._heard_s and not behind_a_cell:
-            rate = drawn / (now - self._heard_s)
-            self._rate += (rate - self._rate) * 0.2
-        self._heard_s = now
+        self._count += drawn
+        if now > self._heard_s:
+            if self._heard_s and not behind_a_cell:
+                self._rate = _smoothed(self._rate, self._count / (now - self._heard_s), 0.3)
+            self._heard_s, self._count = now, 0
         if self.mode in (Mode.PROBING, Mode.COASTING):
             self.mode = Mode.CREDIT
             self._probe_s = PROBE_S
             # What went out meanwhile is too old to tell anything about the way.
             self._sent.clear()
         elif sent is not None:
-            self._learn(number, now - sent, now)
+            self._learn(number, max(0.0, now - sent - held_s), now)
 
     def pause(self) -> None:
         """Send nothing: the view is hidden."""
@@ -164,17 +175,24 @@ class Flow:
 
     def _learn(self, number: int, rtt: float, now: float) -> None:
         self._rtt = _smoothed(self._rtt, rtt, 0.2)
-        if number == self._alone or self._alone_rtt is None or rtt < self._alone_rtt:
-            self._alone_rtt = _smoothed(self._alone_rtt, rtt, 0.3)
-        waiting = (rtt - self._alone_rtt) / self.interval_s
+        if number == self._alone or self._alone_rtt is None:
+            self._alone_rtt = _smoothed(self._alone_rtt, rtt, 0.2)
+        if number <= self._moved:
+            return  # it went out before the window changed and tells nothing of the new one
+        self._seen += 1
+        self._mean = _smoothed(self._mean, rtt, max(0.2, 1 / self._seen))
+        if self._seen < ENOUGH:
+            return
+        self._alone_rtt = min(self._alone_rtt, self._mean)
+        on_the_way = min(self._window, self._mean / self.interval_s)
+        waiting = on_the_way * (1.0 - self._alone_rtt / self._mean) if self._mean else 0.0
         if waiting < FEW:
             self._calm_since = self._calm_since or now
             if now - max(self._calm_since, self._moved_s) >= CALM_S:
                 self._move(1, now)
             return
         self._calm_since = 0.0
-        # What went out before the window changed tells nothing of the new one.
-        if self._limited and number > self._moved:
+        if self._limited:
             if waiting > MANY:
                 self._move(-max(1, int(waiting / 2)), now)
             elif now - self._moved_s >= STALE_S:
@@ -183,6 +201,7 @@ class Flow:
     def _move(self, by: int, now: float) -> None:
         self._window = min(max(LEAST, self._window + by), MOST)
         self._moved, self._moved_s, self._limited = self._last, now, False
+        self._seen, self._mean = 0, None
 
     def _expire(self, now: float) -> None:
         """Give up acknowledgements that are overdue."""
@@ -203,7 +222,7 @@ class Flow:
             self._next_s = now
 
     def _coast_fps(self, now: float) -> float:
-        rate = min(COAST_SHARE * self._rate, COAST_FPS) or COAST_FPS / 2
+        rate = COAST_FPS / 2 if self._rate is None else min(COAST_SHARE * self._rate, COAST_FPS)
         halvings = int((now - self._coasting_since) // COAST_STEP_S)
         return max(COAST_LEAST_FPS, rate / 2.0 ** min(halvings, 10))
 

@@ -25,6 +25,8 @@ JPEG_S: Final = 20.0
 """How long it must be calm before the encoded stream is tried again, in seconds."""
 COAST_BYTES_PER_S: Final = 1_000_000.0
 FPS_OVER_S: Final = 2.0
+HELD_S: Final = 0.3
+"""How long a page may keep what it has drawn to itself, the way here included, in seconds."""
 REMEMBERED: Final = 256
 """Frames whose answers are still of interest: a cell of 25 s with all of them waiting behind it."""
 DRIFT_S: Final = 0.00002
@@ -40,13 +42,14 @@ class Ack(NamedTuple):
         Of the frame that was drawn.
     replaced : int
         Frames the page has replaced by newer ones so far.
-    page_s : float, optional
-        When it was drawn, on a clock of the page's own, in seconds.
+    page_s, told_s : float, optional
+        When it was drawn, and when the page said so, on a clock of the page's own, in seconds.
     """
 
     number: int
     replaced: int = 0
     page_s: float | None = None
+    told_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +232,13 @@ class Line:
         arrived_s = self._arrived.pop(ack.number, None)
         if arrived_s is None or self.paused:
             return
-        self.flow.acknowledge(ack.number, now)
-        drawn_s = now
+        drawn_s, held_s = now, 0.0
         if ack.page_s is not None:
-            self._page_s = min(self._page_s + DRIFT_S, now - ack.page_s)
-            drawn_s = max(arrived_s, ack.page_s + self._page_s)
+            told_s = ack.page_s if ack.told_s is None else ack.told_s
+            held_s = max(0.0, told_s - ack.page_s)
+            self._page_s = min(self._page_s + DRIFT_S, now - told_s)
+            drawn_s = min(now, max(arrived_s, ack.page_s + self._page_s))
+        self.flow.acknowledge(ack.number, now, held_s)
         lag_s = drawn_s - arrived_s
         self._lag_s = lag_s if self._lag_s is None else self._lag_s * 0.8 + lag_s * 0.2
         self._drawn += 1
@@ -242,7 +247,9 @@ class Line:
 
     def counters(self, now: float) -> Counters:
         """Return how it goes."""
-        recent = sum(now - at <= FPS_OVER_S for at in tuple(self._draws))
+        draws = tuple(self._draws)
+        end = max((now - HELD_S, *draws[-1:]))  # what was drawn since may not have been told yet
+        recent = sum(end - at < FPS_OVER_S for at in draws)
         rtt_s = self.flow.rtt_s
         return Counters(
             mode="paused" if self.paused else self.mode,

@@ -73,24 +73,31 @@ def shown(page: Any, of: str = "output") -> int | None:
     return marker.read_luma((16 + full * 219 / 255).round().clip(0, 255).astype(np.uint8))
 
 
+ANSWERED = """n => window.sent.some(m => m.kind === 'ack' && m.drawn.some(([, , i]) => i === n))"""
+
+
 def until_shown(page: Any, number: int) -> None:
-    page.wait_for_function(
-        "n => window.sent.some(m => m.kind === 'ack' && m.i === n)", arg=number + 1
-    )
+    page.wait_for_function(ANSWERED, arg=number + 1)
     assert shown(page) == number
+
+
+def drawn(page: Any) -> list[list[Any]]:
+    """What was answered, draw by draw: view, stream, number, how many were left out, and when."""
+    return [row for message in sent(page, "ack") for row in message["drawn"]]
 
 
 @pytest.mark.parametrize("codec", ["h264", "vp8"])
 def test_encoded_pictures_are_drawn_in_order_and_answered(live, codec):
     feed(live, codec, 0, 20)
     until_shown(live, 19)
-    acks = sent(live, "ack")
-    numbers = [ack["i"] for ack in acks]
+    draws = drawn(live)
+    numbers = [number for _, _, number, _, _ in draws]
     assert numbers == sorted(set(numbers)), "each is answered once, in order"
-    assert len(acks) + acks[-1]["d"] == 20, "what was not drawn is counted"
-    assert all(ack["v"] == view_of(live) and ack["of"] == "output" for ack in acks)
+    assert len(draws) + draws[-1][3] == 20, "what was not drawn is counted"
+    assert all(draw[:2] == [view_of(live), "output"] for draw in draws)
+    assert len(sent(live, "ack")) < len(draws), "several are answered at once"
     counted = live.evaluate("window.count")
-    assert counted["draws"] == len(acks)
+    assert counted["draws"] == len(draws)
     assert counted["closed"] == 20, "every picture is closed"
 
 
@@ -117,7 +124,7 @@ def test_without_a_decoder_jpegs_are_drawn(page):
         tell(
             page, {**message, "mode": "jpeg", "key": True, "us": 0, "w": 1, "h": 1}, jpeg.getvalue()
         )
-    page.wait_for_function("window.sent.some(m => m.kind === 'ack' && m.i === 3)")
+    page.wait_for_function(ANSWERED, arg=3)
     assert page.evaluate(READ, "output")[2][0] == pytest.approx(120, abs=4)
 
 
@@ -140,7 +147,7 @@ def test_two_views_in_a_page_share_one_decoder_and_answer_for_themselves(live):
     feed(live, "h264", 0, 8)
     until_shown(live, 7)
     assert live.evaluate("window.count.fed") == 8
-    assert len({ack["v"] for ack in sent(live, "ack")}) == 2
+    assert len({view for view, *_ in drawn(live)}) == 2
     live.evaluate("window.leave2()")
     assert sent(live, "gone")[0]["v"] == sent(live, "ready")[1]["view"]
     feed(live, "h264", 8, 12)
@@ -300,6 +307,15 @@ def test_the_poster_is_hidden_while_the_view_is_there(live):
     )
     assert live.is_visible("[data-live='0af']")
     tell(live, hello(poster="0af"))
+    assert not live.is_visible("[data-live='0af']")
+    tell(live, state(state="disconnected", reason="it was stopped"))
+    assert live.is_visible("[data-live='0af']"), "it has a picture, and the view has drawn none"
+    tell(live, state(state="disconnected", error="It failed."))
+    assert not live.is_visible("[data-live='0af']")
+    tell(live, state(state="generating"))
+    feed(live, "h264", 0, 2)
+    until_shown(live, 1)
+    tell(live, state(state="disconnected", reason="it was stopped"))
     assert not live.is_visible("[data-live='0af']")
     live.evaluate("document.getElementById('root').remove()")
     assert live.is_visible("[data-live='0af']")

@@ -37,8 +37,7 @@ window.said = [];  // [when, what the note under the pictures said]
   const watch = (data) => {
     const message = data instanceof ArrayBuffer ? content(data) : null;
     if (message?.kind === 'ack') {
-      const line = message.v + message.of;
-      answered[line] = Math.max(answered[line] ?? 0, message.i);
+      for (const [v, of, i] of message.drawn) answered[v + of] = Math.max(answered[v + of] ?? 0, i);
     } else if (message?.kind === 'frame') {
       window.frameBytes += data.byteLength;
       [message.v].flat().forEach((v, n) => {

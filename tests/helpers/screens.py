@@ -92,7 +92,7 @@ class Page:
         self.frames.append((content, buffers[0]))
         if self.answers and self.feed is not None:
             for view, number in addressed(content):
-                self.feed.ack({"v": view, "of": content["of"], "i": number, "d": 0})
+                self.feed.ack({"kind": "ack", "drawn": [[view, content["of"], number, 0, None]]})
 
     def of(self, view: str, of: str = "output") -> list[tuple[dict[str, Any], bytes]]:
         """What one view was sent, each message with the number that is the view's own."""

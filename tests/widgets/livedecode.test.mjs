@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
 import { Stream } from "../../decart_lab/widgets/static/livedecode.js";
-import { numberFor, Screen } from "../../decart_lab/widgets/static/liveview.js";
+import { Answers, numberFor, Screen } from "../../decart_lab/widgets/static/liveview.js";
 
 let decoders = [];
 
@@ -128,21 +128,41 @@ test("of JPEGs that come faster than they are decoded, the newest is shown", asy
   assert.deepEqual(seen.shown.map(([, { i }]) => i), [1, 4]);
 });
 
-test("one draw and one acknowledgement per animation frame, and every picture is closed", () => {
+test("one draw per animation frame, all of them told at once, and every picture is closed", async () => {
   const frames = [];
   globalThis.requestAnimationFrame = (f) => frames.push(f);
   const sent = [];
-  const screen = new Screen("output", (message) => sent.push(message));
+  const answers = new Answers((message) => sent.push(message));
   const drawn = [];
-  const view = (id, hidden) => ({ id, hidden, tick() {}, surfaces: { output: { seen: true, draw: (picture) => drawn.push([id, picture.n]) } } });
-  [view("a", false), view("b", false), view("c", true)].forEach((one) => screen.views.add(one));
-  const pictures = [1, 2, 3].map((n) => ({ n, closed: 0, close() { this.closed += 1; } }));
-  pictures.forEach((picture) => screen.show(picture, { v: ["a", "b", "c"], i: [picture.n, picture.n + 10, 9] }, 1.23));
-  assert.equal(frames.length, 1);
-  frames[0](16);
+  const view = (id, hidden) => ({ id, hidden, tick() {}, surfaces: { output: { seen: true, draw: (picture) => drawn.push([id, picture.n]) }, input: { seen: true, draw() {} } } });
+  const screens = ["output", "input"].map((of) => new Screen(of, answers));
+  for (const screen of screens) [view("a", false), view("b", false), view("c", true)].forEach((one) => screen.views.add(one));
+  const pictures = [1, 2, 3, 4].map((n) => ({ n, closed: 0, close() { this.closed += 1; } }));
+  for (const picture of pictures.slice(0, 3)) screens[0].show(picture, { v: ["a", "b", "c"], i: [picture.n, picture.n + 10, 9], now: true });
+  screens[1].show(pictures[3], { v: "a", i: 5 });
+  assert.equal(frames.length, 2);
+  frames.forEach((frame) => frame(16));
+  await new Promise((done) => setTimeout(done, 20));
   assert.deepEqual(drawn, [["a", 3], ["b", 3]]);
-  assert.deepEqual(sent.map(({ v, i, d }) => [v, i, d]), [["a", 3, 2], ["b", 13, 2]]);
-  assert.deepEqual(pictures.map(({ closed }) => closed), [1, 1, 1]);
+  assert.equal(sent.length, 1);
+  assert.deepEqual(sent[0].drawn, [["a", "output", 3, 2, 16], ["b", "output", 13, 2, 16], ["a", "input", 5, 0, 16]]);
+  assert.deepEqual(pictures.map(({ closed }) => closed), [1, 1, 1, 1]);
+});
+
+test("answers that nobody waits for are gathered, and one that is waited for takes them along", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const sent = [];
+  const answers = new Answers(({ drawn }) => sent.push(drawn.map(([, , i]) => i)));
+  [1, 2].forEach((i) => answers.add(["a", "output", i], false));
+  t.mock.timers.tick(100);
+  assert.deepEqual(sent, []);
+  t.mock.timers.tick(100);
+  assert.deepEqual(sent, [[1, 2]]);
+  answers.add(["a", "output", 3], false);
+  answers.add(["a", "output", 4], true);
+  answers.add(["a", "output", 5], false);
+  t.mock.timers.tick(1);
+  assert.deepEqual(sent, [[1, 2], [3, 4, 5]]);
 });
 
 test("a frame's number is that of the view it is for", () => {

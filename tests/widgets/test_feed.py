@@ -154,12 +154,14 @@ def test_a_view_that_is_gone_gets_nothing_and_counts_nothing(stage: Stage) -> No
     "message",
     [
         {},
-        {"v": "a", "of": "output", "i": "1"},
-        {"v": "a", "of": ["output"], "i": 1},
-        {"v": ["a"], "of": "output", "i": 1},
-        {"v": "nobody", "of": "output", "i": 1},
-        {"v": "a", "of": "output", "i": True, "d": None, "t": float("nan")},
-        {"v": "a", "of": "output", "i": 10**30, "d": -5, "t": "now"},
+        {"drawn": 7},
+        {"drawn": [None, [], ["a", "output", 1]]},
+        {"drawn": [["a", "output", "1", 0, 0.0]]},
+        {"drawn": [["a", ["output"], 1, 0, 0.0]]},
+        {"drawn": [[["a"], "output", 1, 0, 0.0]]},
+        {"drawn": [["nobody", "output", 1, 0, 0.0]]},
+        {"drawn": [["a", "output", True, None, float("nan")]], "t": float("inf")},
+        {"drawn": [["a", "output", 10**30, -5, "now"]], "t": "now"},
     ],
 )
 def test_an_acknowledgement_that_makes_no_sense_changes_nothing(

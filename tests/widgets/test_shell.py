@@ -76,8 +76,9 @@ class FrontEnd:
                     drawn += 1
                     frame = content["data"]
                     self.modes.append(frame["mode"])
-                    told = {"v": frame["v"], "of": frame["of"], "i": frame["i"], "d": 0}
-                    self.say({"kind": "ack", **told, "t": time.monotonic() * 1e3})
+                    now = time.monotonic() * 1e3
+                    rows = [[frame["v"], frame["of"], frame["i"], 0, now]]
+                    self.say({"kind": "ack", "drawn": rows, "t": now})
                 elif message["msg_type"] == "stream":
                     self.text += content["text"]
                 elif (

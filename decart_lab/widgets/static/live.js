@@ -7,7 +7,7 @@ import { Panel } from "./livepanel.js";
 import { BUSY_S, LOST_S, running, SILENT_S } from "./livestate.js";
 import { record } from "./livereel.js";
 import { Call } from "./livertc.js";
-import { Screen } from "./liveview.js";
+import { Answers, Screen } from "./liveview.js";
 
 const PROTOCOL = 1;
 const TICK_MS = 500;
@@ -20,11 +20,11 @@ class Page {
     Object.assign(this, { model, views: new Set(), ids: new Set(), told: null, hello: null, caps: null, call: null, gone: false, said: "", reel: null, local: null, remote: null });
     // when the kernel was last heard, pictures were last due, and views last came in sight
     Object.assign(this, { heard: now, since: now, shown: now, expected: 0, waiting: false, asked: {} });
-    const send = (content) => this.send(content);
-    this.screens = { output: new Screen("output", send), input: new Screen("input", send) };
+    const answers = new Answers((content) => this.send(content));
+    this.screens = { output: new Screen("output", answers), input: new Screen("input", answers) };
     this.streams = {};
     for (const [of, screen] of Object.entries(this.screens)) {
-      const show = (picture, message, ms) => screen.show(picture, message, ms);
+      const show = (picture, message) => screen.show(picture, message);
       const broken = () => this.withoutDecoder();
       this.streams[of] = new Stream({ show, broken, wantKey: () => this.wantKey(of) });
     }
@@ -84,10 +84,12 @@ class Page {
   }
 
   part(view) {
-    this.views.delete(view);
+    if (!this.views.delete(view)) return;
     Object.values(this.screens).forEach((screen) => screen.views.delete(view));
     view.leave();
-    this.send({ kind: "gone", v: view.id });
+    // A cleared output is taken out of its notebook; one that is closed goes as a whole.
+    const page = !view.root.isConnected && view.root.closest(".jp-Notebook") !== null;
+    this.send({ kind: "gone", v: view.id, page });
     this.rest();
   }
 
@@ -127,7 +129,7 @@ class Page {
         this.views.forEach((view) => view.take(message, buffers));
         break;
       case "frame":
-        if ([...this.views].some((view) => !view.hidden)) this.streams[message.of]?.take(message, buffers[0], now);
+        if ([...this.views].some((view) => !view.hidden)) this.streams[message.of]?.take(message, buffers[0]);
         break;
       case "rtc":
         if (this.named(message)) this.call?.take(message);
@@ -301,9 +303,11 @@ export default () => {
       page = new Page(model);
       return () => page.end();
     },
-    async render({ el: root }) {
+    async render({ el: root, signal }) {
       const view = await page.join(root);
-      return () => page.part(view);
+      const part = () => page.part(view);
+      signal?.addEventListener("abort", part); // at once: a notebook that is closed lets its kernel go
+      return part;
     },
   };
 };

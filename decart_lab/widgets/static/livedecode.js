@@ -20,7 +20,7 @@ export const abilities = async () => {
 
 /** One stream of frames, input or output, decoded once for all views in the page. */
 export class Stream {
-  /** `show(picture, message, ms)` owns the picture; `wantKey()` asks for a key frame. */
+  /** `show(picture, message)` owns the picture; `wantKey()` asks for a key frame. */
   constructor({ show, wantKey, broken }) {
     Object.assign(this, { show, wantKey, broken, failures: 0, jpeg: null, busy: false });
     this.restart();
@@ -35,16 +35,16 @@ export class Stream {
     this.inside = new Map();
   }
 
-  take(message, data, now) {
+  take(message, data) {
     if (message.mode === "jpeg") {
-      this.jpeg = [message, data, now];
+      this.jpeg = [message, data];
       if (!this.busy) this.pump();
     } else {
-      this.encoded(message, data, now);
+      this.encoded(message, data);
     }
   }
 
-  encoded(message, data, now) {
+  encoded(message, data) {
     const gap = this.gap(message);
     if (message.key) {
       this.prepare(message);
@@ -54,7 +54,7 @@ export class Stream {
       this.wantKey();
       return;
     }
-    this.inside.set(message.us, [message, now]);
+    this.inside.set(message.us, message);
     const type = message.key ? "key" : "delta";
     try {
       this.decoder.decode(new EncodedVideoChunk({ type, timestamp: message.us, data }));
@@ -105,7 +105,7 @@ export class Stream {
       if (us === frame.timestamp) break;
     }
     this.failures = 0;
-    this.show(frame, found[0], performance.now() - found[1]);
+    this.show(frame, found);
   }
 
   fail(error) {
@@ -118,11 +118,11 @@ export class Stream {
   async pump() {
     this.busy = true;
     while (this.jpeg !== null) {
-      const [message, data, since] = this.jpeg;
+      const [message, data] = this.jpeg;
       this.jpeg = null;
       try {
         const picture = await createImageBitmap(new Blob([data], { type: "image/jpeg" }));
-        this.show(picture, message, performance.now() - since);
+        this.show(picture, message);
       } catch {
         // not a picture; the next one may be
       }

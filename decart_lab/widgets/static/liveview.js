@@ -1,26 +1,53 @@
-// Where pictures are drawn, and how the kernel learns of it: at most one draw and one
-// acknowledgement per animation frame, none while nobody looks.
+// Where pictures are drawn, and how the kernel learns of it: at most one draw per animation frame,
+// none while nobody looks, and as few answers as the kernel can do with.
 
 import { Pace } from "./livestate.js";
 
-/** The newest picture of one stream, on its way to the canvases of all views in the page. */
-export class Screen {
-  constructor(of, send) {
-    Object.assign(this, { of, send, held: null, asked: 0, dropped: 0, views: new Set() });
+const HOLD_MS = 150;
+
+// Each message to the kernel makes it tell the whole front end that it is busy, and then idle again,
+// which costs the page more than a picture does.
+
+/** What was drawn, until the kernel is told, many draws in one message. */
+export class Answers {
+  constructor(send) {
+    Object.assign(this, { send, drawn: [], timer: 0, hasty: false });
   }
 
-  show(picture, message, ms) {
+  /** Note a draw; `hasty` when the kernel waits for the answer. */
+  add(row, hasty) {
+    this.drawn.push(row);
+    if (this.timer && (this.hasty || !hasty)) return;
+    clearTimeout(this.timer);
+    this.hasty = hasty;
+    this.timer = setTimeout(() => this.tell(), hasty ? 0 : HOLD_MS);
+  }
+
+  tell() {
+    const { drawn } = this;
+    Object.assign(this, { drawn: [], timer: 0, hasty: false });
+    this.send({ kind: "ack", drawn, t: performance.now() });
+  }
+}
+
+/** The newest picture of one stream, on its way to the canvases of all views in the page. */
+export class Screen {
+  constructor(of, answers) {
+    Object.assign(this, { of, answers, held: null, asked: 0, dropped: 0, views: new Set() });
+  }
+
+  show(picture, message) {
     if (this.held !== null) {
       this.held.picture.close();
       this.dropped += 1;
     }
-    this.held = { picture, message, ms };
+    this.held = { picture, message };
     if (!this.asked) this.asked = requestAnimationFrame((now) => this.draw(now));
   }
 
   draw(now) {
     this.asked = 0;
-    const { picture, message, ms } = this.held;
+    const { picture, message } = this.held;
     this.held = null;
     for (const view of this.views) {
       const i = numberFor(message, view.id);
@@ -29,7 +56,7 @@ export class Screen {
       const first = !surface.seen;
       surface.draw(picture, now);
       if (first) view.tick(now);
-      this.send({ kind: "ack", v: view.id, of: this.of, i, d: this.dropped, q: Math.round(ms * 10) / 10, t: now });
+      this.answers.add([view.id, this.of, i, this.dropped, now], Boolean(message.now));
     }
     picture.close();
   }
