@@ -59,6 +59,8 @@ class Flow:
         Frames that were not sent; counted by :meth:`skipped`.
     cell_running : bool
         Whether the kernel runs a cell, so that acknowledgements may have to wait behind it.
+    least : int
+        The window never gets smaller.
     """
 
     def __init__(self, interval_s: float) -> None:
@@ -66,6 +68,7 @@ class Flow:
         self.mode = Mode.CREDIT
         self.dropped = 0
         self.cell_running = False
+        self.least = LEAST
         self._window = START
         self._sent: dict[int, float] = {}
         self._last = 0
@@ -88,7 +91,7 @@ class Flow:
     @property
     def window(self) -> int:
         """How many frames may be unanswered; what is on its way already lets it shrink slowly."""
-        return max(self._window, len(self._sent))
+        return max(self._window, self.least, len(self._sent))
 
     @property
     def in_flight(self) -> int:
@@ -98,7 +101,8 @@ class Flow:
     @property
     def pressing(self) -> bool:
         """Whether an answer is wanted at once; otherwise a front end may gather several."""
-        return self.mode is Mode.PROBING or len(self._sent) + 1 >= self._window
+        limit = max(self._window, self.least)
+        return self.mode is Mode.PROBING or len(self._sent) + 1 >= limit
 
     @property
     def rtt_s(self) -> float | None:
@@ -111,7 +115,7 @@ class Flow:
             return False
         self._expire(now)
         if self.mode is Mode.CREDIT:
-            may = len(self._sent) < self._window
+            may = len(self._sent) < max(self._window, self.least)
             self._limited |= wanted and not may
             return may
         return now >= self._next_s
@@ -199,7 +203,7 @@ class Flow:
                 self._move(-1, now)
 
     def _move(self, by: int, now: float) -> None:
-        self._window = min(max(LEAST, self._window + by), MOST)
+        self._window = min(max(self.least, self._window + by), MOST)
         self._moved, self._moved_s, self._limited = self._last, now, False
         self._seen, self._mean = 0, None
 
@@ -212,7 +216,7 @@ class Flow:
         if now - max(oldest, self._heard_s) <= patience:
             return
         self._sent.clear()
-        self._window = max(LEAST, self._window - 1)
+        self._window = max(self.least, self._window - 1)
         if self.cell_running and self._rtt is not None:
             self.mode = Mode.COASTING
             self._coasting_since = self._next_s = now

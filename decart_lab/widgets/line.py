@@ -17,6 +17,9 @@ from ..media.webcodecs import disposable
 from .budget import Budget
 from .flow import LEAST, Flow, Mode
 
+STREAM_LEAST: Final = 6
+"""Smallest window of the encoded stream: it comes no slower for a smaller one, which only costs key
+frames, and then JPEGs, with which a busy machine gets on worse."""
 MOST_HELD: Final = 3
 """Encoded frames that may wait for credit; with one more, all give way to the next key frame."""
 CUTS, CUTS_S = 3, 10.0
@@ -158,6 +161,7 @@ class Line:
             self.held.clear()
             self.held.append(frame)
             self.mode, self.needs_key, self.fresh = frame.codec, False, False
+            self.flow.least = STREAM_LEAST
             return False
         if self.needs_key or self.mode != frame.codec:
             if self.mode != "jpeg":  # otherwise JPEGs bridge the time until the key frame
@@ -195,6 +199,7 @@ class Line:
         if self.mode != "jpeg":
             self.restart()
             self.mode = "jpeg"
+            self.flow.least = LEAST
 
     def picture(self) -> None:
         """Note that there is a newer picture."""

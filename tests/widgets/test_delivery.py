@@ -163,6 +163,14 @@ def test_answers_that_come_in_bursts_cost_no_key_frame() -> None:
     assert replay.line("a").counters(replay.now).dropped_preview == 0
 
 
+def test_a_page_that_seldom_gets_round_to_drawing_keeps_the_encoded_stream() -> None:
+    replay = Replay("a")
+    replay.ways["a"] = lambda _: 0.35 - replay.now % 0.35  # from the first frame on
+    replay.play(20)
+    assert replay.modes("a") == {"h264"}
+    assert len(replay.of("a")) >= 0.98 * replay.frames
+
+
 def test_a_line_that_cannot_follow_gets_jpegs_and_later_the_stream_again() -> None:
     replay = Replay("a")
     replay.play(3)
@@ -265,7 +273,7 @@ def test_a_frame_goes_out_once_for_all_who_can_take_it() -> None:
 def test_a_frame_that_no_other_needs_is_left_out_alone() -> None:
     replay = Replay("a")
     replay.disposable = True
-    replay.ways["a"] = lambda _: 0.25  # twice as long as its first frames may take
+    replay.ways["a"] = lambda _: 0.6  # twice as long as its first frames may take
     replay.play(2)
     assert replay.line("a").counters(replay.now).dropped_preview > 0
     assert replay.asked == []
