@@ -143,7 +143,8 @@ class LiveView(LabWidget):
             self._views[view] = caps
             feed = self._feed
         self._looked()
-        self.tell("hello", {"v": view, "protocol": PROTOCOL, **self._controller.describe()})
+        said = {"v": view, "protocol": PROTOCOL, "comm": self.model_id}
+        self.tell("hello", {**said, **self._controller.describe()})
         self.refresh()
         if feed is not None:
             for old in surplus:

@@ -12,6 +12,7 @@ import { Answers, Screen } from "./liveview.js";
 const PROTOCOL = 1;
 const TICK_MS = 500;
 const KEY_MS = 500;
+const LINE_MS = 5000;
 const DEAD = ["terminating", "restarting", "autorestarting", "dead"];
 
 class Page {
@@ -44,13 +45,28 @@ class Page {
   watchKernel() {
     const kernel = this.model.widget_manager?.kernel;
     const changed = (_, status) => DEAD.includes(status) && this.lose();
-    const disposed = () => this.lose();
+    const disposed = () => {
+      if (!this.gone) this.farewell(kernel);
+      this.lose();
+    };
     kernel?.statusChanged?.connect(changed);
     kernel?.disposed?.connect(disposed);
     this.unwatch = () => {
       kernel?.statusChanged?.disconnect(changed);
       kernel?.disposed?.disconnect(disposed);
     };
+  }
+
+  /** The notebook was closed and has hung up, while its kernel runs on: tell it on a line of our own. */
+  farewell(kernel) {
+    const line = kernel.clone?.();
+    if (!line?.sendShellMessage) return;
+    for (const { id: v } of this.views) {
+      const header = { msg_id: `gone-${v}`, msg_type: "comm_msg", session: line.clientId, username: "", version: "5.3", date: new Date().toISOString() };
+      const data = { method: "custom", content: { kind: "gone", v, page: true } };
+      line.sendShellMessage({ header, parent_header: {}, metadata: {}, content: { comm_id: this.hello?.comm, data }, channel: "shell", buffers: [] });
+    }
+    setTimeout(() => line.dispose(), LINE_MS);
   }
 
   send(content, buffers = []) {
@@ -84,12 +100,10 @@ class Page {
   }
 
   part(view) {
-    if (!this.views.delete(view)) return;
+    this.views.delete(view);
     Object.values(this.screens).forEach((screen) => screen.views.delete(view));
     view.leave();
-    // A cleared output is taken out of its notebook; one that is closed goes as a whole.
-    const page = !view.root.isConnected && view.root.closest(".jp-Notebook") !== null;
-    this.send({ kind: "gone", v: view.id, page });
+    this.send({ kind: "gone", v: view.id });
     this.rest();
   }
 
@@ -115,7 +129,7 @@ class Page {
     this.gone = false;
     switch (message.kind) {
       case "hello":
-        this.hello = message;
+        this.hello = { ...this.hello, ...message };
         if (message.path === "browser") this.call ??= this.makeCall();
         this.views.forEach((view) => view.greet(message));
         this.listDevices();
@@ -303,11 +317,9 @@ export default () => {
       page = new Page(model);
       return () => page.end();
     },
-    async render({ el: root, signal }) {
+    async render({ el: root }) {
       const view = await page.join(root);
-      const part = () => page.part(view);
-      signal?.addEventListener("abort", part); // at once: a notebook that is closed lets its kernel go
-      return part;
+      return () => page.part(view);
     },
   };
 };
