@@ -155,17 +155,18 @@ def css(*, whole: bool = True) -> str:
 
 
 def compact(text: str, whole: bool = True) -> str:
-    """Return a stylesheet without comments and line breaks, or its part that all need.
+    """Return a stylesheet without comments and needless spaces, or its part that all need.
 
     Examples
     --------
-    >>> compact("a { color: red; }  /* -- so far, all -- */  b { color: blue; }", whole=False)
-    'a { color: red; }'
+    >>> compact("a, b { color: red; }  /* -- so far, all -- */  c { color: blue; }", whole=False)
+    'a,b{color:red}'
     """
     if not whole:
         text = text.partition("/* -- so far, ")[0]
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
-    return re.sub(r"\s+", " ", text).strip()
+    text = re.sub(r"\s+", " ", text)
+    return re.sub(r" ?([{};,]) ?|(:) ", r"\1\2", text).replace(";}", "}").strip()
 
 
 def card(*children: object, label: str, class_: str = "", whole: bool = True) -> Html:

@@ -25,7 +25,7 @@ from ..widgets.feed import Feed
 from ..widgets.live import LiveView
 from ..widgets.printing import PRINTING
 from ..widgets.shell import CELLS
-from .figures import drawn, ending, known, warning
+from .figures import TEXT, drawn, ending, failure, known, warning
 from .reference import TYPE, Reference
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ _FIGURES: Final = (
     *("fps_in", "fps_out", "kbps_in", "kbps_out", "rtt_ms", "loss", "fps_drawn"),
     *("preview_lag_ms", "mode", "window", "dropped_preview"),
 )
-_TEXT: Final = 400
 
 
 class Desk:
@@ -148,7 +147,7 @@ class Desk:
         return {
             "state": str(session.state) if session.begun else "idle",
             "reason": ending(session.reason),
-            "error": "" if session.error is None else str(session.error)[:_TEXT],
+            "error": failure(session.error),
             "model": live.model,
             "prompt": live.prompt,
             "pending": self._pending > 0,
@@ -208,7 +207,7 @@ class Desk:
             try:
                 function(*args)
             except DecartSDKError as error:
-                self.note = str(error)[:_TEXT]
+                self.note = str(error)[:TEXT]
             except CancelledError:
                 pass  # the session, or the interpreter, has ended meanwhile
             except Exception:  # noqa: BLE001 - what a page says must not end a thread in silence
@@ -245,7 +244,7 @@ class Desk:
         try:
             self._live.wish(**change)
         except DecartSDKError as error:
-            self._prompt_error = str(error)[:_TEXT]
+            self._prompt_error = str(error)[:TEXT]
         finally:
             self._pending -= 1
             if isinstance(content.get("id"), str):

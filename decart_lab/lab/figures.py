@@ -8,18 +8,23 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+from ..contract.realtime import EndReason
+from ..errors import DecartSDKError, SessionClosedError
 from ..widgets.budget import BYTES_PER_S, KERNEL
 from ..widgets.feed import Feed
 from ..widgets.printing import LESS, PRINTING
 
 FLOOD_S: Final = 6.0
 """How long after a flood of print the page is still told of it: during one, nothing reaches it."""
+TEXT: Final = 400
+"""Most characters of a message that a page is told."""
 ENDINGS: Final = {
     "disconnect": "it was stopped",
     "max_seconds": "its limit of seconds was reached (max_seconds)",
     "max_cost": "its limit of cost was reached (max_cost)",
     "idle": "nobody used it (idle_timeout)",
     "page_closed": "its page was left",
+    "view_closed": "its last view was closed",
     "view_closed": "its last view was closed",
     "closed": "its widget was closed",
     "timeout": "the service's limit of time was reached",
@@ -39,6 +44,12 @@ def ending(reason: str) -> str:
     ('nobody used it (idle_timeout)', 'solar flare')
     """
     return ENDINGS.get(reason, reason)
+
+
+def failure(error: DecartSDKError | None) -> str:
+    """Return what went wrong, bounded; "" too for a session that its own sender ended."""
+    ended = isinstance(error, SessionClosedError) and error.reason == EndReason.DISCONNECT
+    return "" if error is None or ended else str(error)[:TEXT]
 
 
 def drawn(feed: Feed) -> dict[str, Any]:

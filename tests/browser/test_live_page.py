@@ -340,6 +340,8 @@ def test_a_viewer_is_offered_nothing_that_would_change_the_session(page):
     head = page.inner_text(".dl-top")
     assert "read-only" in head
     assert "$" not in head, "who only watches does not pay"
+    tell(page, state(state="generating", watching=True, viewers=1))
+    assert "read-only, 2 views" in page.inner_text(".dl-top")
 
 
 def test_the_source_menu_of_the_kernel_is_one_with_python(live):

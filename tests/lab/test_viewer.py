@@ -93,6 +93,8 @@ def test_it_leaves_with_its_page_and_the_session_goes_on(viewer, sender, emu):
 def test_it_ends_when_the_session_does(viewer, sender):
     sender.end()
     eventually(lambda: viewer.over, limit_s=30)
+    assert told(viewer)["error"] == "", "which is no failure"
+    assert told(viewer)["reason"] == "it was stopped"
 
 
 def test_the_same_cell_again_keeps_its_view(lab, sender, viewer):

@@ -36,11 +36,3 @@ export function count(value) {
 export function plural(value, noun) {
   return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
 }
-
-/** A cell as text. */
-export function written(value, type) {
-  if (value === null || value === undefined) return DASH;
-  if (type === "money") return money(value);
-  if (type === "seconds") return seconds(value);
-  return String(value);
-}

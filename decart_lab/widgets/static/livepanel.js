@@ -250,8 +250,8 @@ export class Panel {
     say(this.time, time);
     say(this.cost, cost);
     this.play.hidden = !told?.simulated;
-    const others = told?.viewers ?? 0;
-    say(this.viewers, [told?.watching && "read-only", others > 0 && plural(others, "viewer")].filter(Boolean).join(", "));
+    const others = told?.viewers ?? 0; // views beside this one
+    say(this.viewers, [told?.watching && "read-only", others > 0 && plural(others + 1, "view")].filter(Boolean).join(", "));
     say(this.start, runs ? "Stop" : "Start");
     this.start.dataset.running = runs;
     this.start.disabled = told === null || this.pressed;

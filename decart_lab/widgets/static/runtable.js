@@ -2,13 +2,20 @@
 // thousand of them scroll as ten do.
 
 import { blobUrl, el, fill } from "./dom.js";
-import { count, money, plural, written } from "./figures.js";
+import { count, DASH, money, plural, seconds } from "./figures.js";
 import { Rows, inSight, scrolledTo } from "./rows.js";
 
 const ROW = 28; // pixels; widgets.css has the same
 const MOST_ROWS = 12; // in sight at once
 const RIGHT = new Set(["number", "seconds", "money"]);
+const WRITTEN = { money, seconds };
 const WIDTHS = { status: "120px", number: "64px", seconds: "88px", money: "80px" };
+
+/** A cell as text. */
+function written(value, type) {
+  if (value === null || value === undefined) return type === "text" ? "" : DASH;
+  return (WRITTEN[type] ?? String)(value);
+}
 
 let made = 0;
 
@@ -215,7 +222,7 @@ class Table {
       if (row.texts[c] === value) return;
       row.texts[c] = value;
       if (type === "status") fill(row.cells[c], ...this.mark(value));
-      else row.cells[c].textContent = value === null && type === "text" ? "" : written(value, type);
+      else row.cells[c].textContent = written(value, type);
       row.cells[c].title = type === "text" ? (value ?? "") : "";
     });
   }
