@@ -363,7 +363,10 @@ class Lab:
         name : str
             Tells several sessions of one cell apart.
         detach : bool, default False
-            Whether the session goes on when the page is left or the widget closed.
+            Whether the session goes on when the page or the notebook is closed, the widget is, or
+            when no view is left of it. Otherwise leaving the page ends it after three seconds, and
+            closing its last view, as by clearing the output, after ten, if no cell runs and nothing
+            is asked of it meanwhile.
         short_turns : bool, default True
             Whether Python's threads take turns every millisecond instead of every five while
             somebody looks (``sys.setswitchinterval``): a cell that computes in Python then delays

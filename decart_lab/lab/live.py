@@ -41,8 +41,8 @@ _CHANGES: Final = ("prompt", "image", "enhance")
 class Live(LiveSession):
     """A live session with a view; made by ``lab.live``.
 
-    Show it as often as you like: all views are of the same session. Closing a view ends nothing;
-    leaving the page does, unless it is detached, and so does closing the widget.
+    Show it as often as you like: all views are of the same session. Leaving the page ends the
+    session, and so does closing the widget, or the last view for good, unless it is detached.
 
     Parameters
     ----------
