@@ -117,7 +117,7 @@ def past_cells(shown: LiveNotebook, rounds: int) -> list[Row]:
             around = statistics.fmean(one.fps for one in idle[-2:])
             shares[kind].append(span.fps / around)
             busy[kind].append(span)
-    owed = [number for _, _, number in shown.between("unanswered", began, shown.now())]
+    owed = [number for _, _, number, _ in shown.between("unanswered", began, shown.now())]
     rows = [
         Row("idle: drawn", statistics.median(one.fps for one in idle), "fps"),
         Row("idle: least of all spans", min(one.fps for one in idle), "fps"),

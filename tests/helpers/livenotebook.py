@@ -18,7 +18,7 @@ from tests.helpers.jupyter import JupyterLab
 
 WATCH = """
 window.draws = [];  // when the output was drawn, in ms of performance.now()
-window.unanswered = [];  // [when, stream, frames that came and were not answered]
+window.unanswered = [];  // [when, stream, frames that came and were not answered, in what form]
 window.frameBytes = 0;  // of messages with frames, as they came
 window.said = [];  // [when, what the note under the pictures said]
 {
@@ -42,7 +42,7 @@ window.said = [];  // [when, what the note under the pictures said]
       window.frameBytes += data.byteLength;
       [message.v].flat().forEach((v, n) => {
         const owed = [message.i].flat()[n] - (answered[v + message.of] ?? 0);
-        window.unanswered.push([performance.now(), message.of, owed]);
+        window.unanswered.push([performance.now(), message.of, owed, message.mode]);
       });
     }
   };

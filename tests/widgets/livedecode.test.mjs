@@ -138,15 +138,30 @@ test("one draw per animation frame, all of them told at once, and every picture 
   const screens = ["output", "input"].map((of) => new Screen(of, answers));
   for (const screen of screens) [view("a", false), view("b", false), view("c", true)].forEach((one) => screen.views.add(one));
   const pictures = [1, 2, 3, 4].map((n) => ({ n, closed: 0, close() { this.closed += 1; } }));
-  for (const picture of pictures.slice(0, 3)) screens[0].show(picture, { v: ["a", "b", "c"], i: [picture.n, picture.n + 10, 9], now: true });
+  for (const picture of pictures.slice(0, 2)) screens[0].show(picture, { v: ["a", "b", "c"], i: [picture.n, picture.n + 10, 9], now: true });
   screens[1].show(pictures[3], { v: "a", i: 5 });
   assert.equal(frames.length, 2);
-  frames.forEach((frame) => frame(16));
+  frames.splice(0).forEach((frame) => frame(16));
+  assert.equal(frames.length, 1);
+  screens[0].show(pictures[2], { v: "a", i: 3 });
+  frames.splice(0).forEach((frame) => frame(performance.now() + 101));
   await new Promise((done) => setTimeout(done, 20));
-  assert.deepEqual(drawn, [["a", 3], ["b", 3]]);
+  assert.deepEqual(drawn, [["a", 1], ["b", 1], ["a", 3]], "the second had waited for too long");
   assert.equal(sent.length, 1);
-  assert.deepEqual(sent[0].drawn, [["a", "output", 3, 2, 16], ["b", "output", 13, 2, 16], ["a", "input", 5, 0, 16]]);
+  assert.deepEqual(sent[0].drawn.map((row) => row.slice(0, 4)), [["a", "output", 1, 0], ["b", "output", 11, 0], ["a", "input", 5, 0], ["a", "output", 3, 1]]);
   assert.deepEqual(pictures.map(({ closed }) => closed), [1, 1, 1, 1]);
+});
+
+test("of more pictures than may wait, the oldest are closed", () => {
+  globalThis.requestAnimationFrame = () => 1;
+  globalThis.cancelAnimationFrame = () => {};
+  const screen = new Screen("output", null);
+  const pictures = [1, 2, 3, 4, 5].map((n) => ({ n, closed: 0, close() { this.closed += 1; } }));
+  pictures.forEach((picture) => screen.show(picture, {}));
+  assert.deepEqual(pictures.map(({ closed }) => closed), [1, 1, 0, 0, 0]);
+  assert.equal(screen.dropped, 2);
+  screen.clear();
+  assert.deepEqual(pictures.map(({ closed }) => closed), [1, 1, 1, 1, 1]);
 });
 
 test("answers that nobody waits for are gathered, and one that is waited for takes them along", async (t) => {

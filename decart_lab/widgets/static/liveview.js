@@ -30,25 +30,38 @@ export class Answers {
   }
 }
 
-/** The newest picture of one stream, on its way to the canvases of all views in the page. */
+const MOST_HELD = 3;
+const LATE_MS = 100;
+
+// Those that come at once, as they do when the kernel is busy, are drawn one after the other; what has
+// waited for long gives way to what is newer.
+
+/** Pictures of one stream on their way to the canvases of all views: one per animation frame. */
 export class Screen {
   constructor(of, answers) {
-    Object.assign(this, { of, answers, held: null, asked: 0, dropped: 0, views: new Set() });
+    Object.assign(this, { of, answers, held: [], asked: 0, dropped: 0, views: new Set() });
   }
 
   show(picture, message) {
-    if (this.held !== null) {
-      this.held.picture.close();
-      this.dropped += 1;
-    }
-    this.held = { picture, message };
-    if (!this.asked) this.asked = requestAnimationFrame((now) => this.draw(now));
+    this.held.push({ picture, message, at: performance.now() });
+    if (this.held.length > MOST_HELD) this.drop();
+    this.ask();
+  }
+
+  ask() {
+    if (!this.asked && this.held.length) this.asked = requestAnimationFrame((now) => this.draw(now));
+  }
+
+  drop() {
+    this.held.shift().picture.close();
+    this.dropped += 1;
   }
 
   draw(now) {
     this.asked = 0;
-    const { picture, message } = this.held;
-    this.held = null;
+    while (this.held.length > 1 && now - this.held[0].at > LATE_MS) this.drop();
+    const { picture, message } = this.held.shift();
+    this.ask();
     for (const view of this.views) {
       const i = numberFor(message, view.id);
       if (i === null || view.hidden) continue;
@@ -64,8 +77,8 @@ export class Screen {
   clear() {
     cancelAnimationFrame(this.asked);
     this.asked = 0;
-    this.held?.picture.close();
-    this.held = null;
+    this.held.forEach(({ picture }) => picture.close());
+    this.held = [];
   }
 }
 
