@@ -121,7 +121,7 @@ def run_card(summary: Mapping[str, Any]) -> str:
     summary : mapping
         ``run_id``, ``folder``, ``counts`` (status to number), ``cost`` (USD, NaN when unknown),
         ``unknown_cost`` (points without a price), ``simulated`` (bool or None), ``elapsed_s``,
-        ``running`` (bool). What is absent is not shown.
+        ``state`` (a word). What is absent is not shown.
     """
     counts = summary.get("counts") or {}
     line = [el("span", plural(sum(counts.values()), "point")), *status_counts(counts)]
@@ -136,7 +136,7 @@ def run_card(summary: Mapping[str, Any]) -> str:
         el("div", *line, class_="dl-summary"),
         facts(
             [
-                ("state", _state(summary)),
+                ("state", summary.get("state")),
                 ("cost", _cost(summary)),
                 ("time", _time(summary)),
                 ("folder", _code(summary.get("folder"))),
@@ -158,17 +158,12 @@ def run_text(summary: Mapping[str, Any]) -> str:
     counts = summary.get("counts") or {}
     words = [plural(sum(counts.values()), "point")]
     words += _count_words(counts)
-    words += [word for word in (_state(summary), _cost(summary), _time(summary)) if word]
+    words += [word for word in (summary.get("state"), _cost(summary), _time(summary)) if word]
     if summary.get("simulated"):
         words.append(SIMULATED)
     text = f"Run {clean(summary.get('run_id', ''), 128)}: {', '.join(words)}"
     folder = summary.get("folder")
     return text if folder is None else f"{text}\n{clean(folder)}"
-
-
-def _state(summary: Mapping[str, Any]) -> str | None:
-    running = summary.get("running")
-    return None if running is None else ("running" if running else "finished")
 
 
 def _cost(summary: Mapping[str, Any]) -> str | None:

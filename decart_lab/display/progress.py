@@ -186,7 +186,7 @@ def _draw(bar: Any, now: Snapshot) -> None:
         return
     facts = {
         "running": now.running,
-        "failed": now.failed - now.in_doubt,
+        "without a result": now.failed - now.in_doubt,
         "in doubt": now.in_doubt,
     }
     shown = [f"{count} {word}" for word, count in facts.items() if count]

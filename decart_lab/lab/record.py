@@ -153,7 +153,7 @@ class Record:
             "cost": nan if all_unpriced else now.cost,
             "unknown_cost": now.unpriced,
             "simulated": self.simulated,
-            "running": bool(self.holder),
+            "state": now.state(held=bool(self.holder)),
         }
 
     def __repr__(self) -> str:

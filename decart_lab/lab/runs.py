@@ -95,21 +95,19 @@ def facts_of(folder: Path) -> dict[str, Any]:
     """
     with Journal.open(folder, readonly=True) as journal:
         meta, now, spent = journal.meta, journal.tally(), journal.spent()
-        held = journal.holder() is not None
+        held, budget = journal.holder() is not None, journal.budget
     counts = now.by_status
-    open_points = now.total - now.done
-    state = "running" if held else ("unfinished" if open_points else "finished")
     return {
         "run_id": journal.run_id,
         "created_at": meta.get("created_at"),
-        "state": state,
+        "state": now.state(held=held),
         "points": now.total,
         "completed": counts.get("completed", 0),
         "in_doubt": counts.get("in_doubt", 0),
         "without_result": now.failed - counts.get("in_doubt", 0),
         "to_buy": counts.get("planned", 0),
         "cost": nan if now.unpriced and not spent.spent else spent.spent,
-        "budget": meta.get("budget"),
+        "budget": budget,
         "service": meta.get("service"),
         "folder": str(folder),
     }

@@ -120,6 +120,23 @@ class Tally:
     unpriced: int
     by_status: Mapping[str, int]
 
+    def state(self, *, held: bool) -> str:
+        """Return the run's state in a word.
+
+        Parameters
+        ----------
+        held : bool
+            Whether a kernel has the run.
+
+        Returns
+        -------
+        str
+            "running"; "unfinished", when points are left and nobody buys them; "finished".
+        """
+        if held:
+            return "running"
+        return "unfinished" if self.done < self.total else "finished"
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:

@@ -20,7 +20,7 @@ def test_every_state_of_a_point_has_a_shape_and_a_word() -> None:
 def test_a_run_says_where_it_stands_what_it_cost_and_where_it_lies() -> None:
     facts = {
         "run_id": "r1", "folder": "/runs/r1", "counts": {"completed": 2, "pending": 1},
-        "cost": 0.04, "unknown_cost": 1, "simulated": True, "running": True, "elapsed_s": 3.21,
+        "cost": 0.04, "unknown_cost": 1, "simulated": True, "state": "running", "elapsed_s": 3.21,
     }  # fmt: skip
     expected = ("3 points", "2 completed", "1 pending", "running", "3.2 s", "/runs/r1",
                 "$0.04 and 1 point of unknown price", "simulated by the emulator")  # fmt: skip

@@ -156,8 +156,10 @@ def test_a_stopped_run_goes_on_where_it_was(lab, emu):
     left = run.stop()
     assert run.wait()
     assert status(run).get("planned") == left > 0
+    assert "unfinished" in repr(run)
     run.resume()
     run.wait()
+    assert " finished" in repr(run)
     assert status(run) == {"completed": 30}
     assert len(emu.ledger) == 30
     assert run.stop() == 0
@@ -373,6 +375,9 @@ def test_runs_are_listed_the_newest_first_and_a_damaged_one_is_passed_over(lab):
     assert runs["without_result"].tolist() == [1, 0]
     assert runs["budget"].tolist()[0] == 0.02
     assert str(runs.dtypes["created_at"]).startswith("datetime64")
+    lab.sweep(**INK, seed=[1, 2]).run(budget=0.05)
+    again = lab.runs().loc[second.run_id]
+    assert (again["budget"], again["completed"]) == (0.05, 2), "the cap of the last time"
 
 
 def test_no_runs_are_an_empty_table(lab):
