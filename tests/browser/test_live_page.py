@@ -424,3 +424,15 @@ def test_a_silent_stream_is_said_to_be_silent_and_speaks_again(live):
     live.wait_for_function("window.words.at(-1) === 'no new pictures'", timeout=9000)
     feed(live, "h264", 3, 5)
     live.wait_for_function("window.words.slice(-2).join() === 'no new pictures,generating'")
+
+
+def test_a_dense_screen_is_told_of_once_and_not_in_every_size(browser):
+    context = browser.new_context(device_scale_factor=2)
+    page = mounted(context.new_page())
+    page.wait_for_function("sent.some(({kind}) => kind === 'resize')")
+    [ready], [resize, *_] = sent(page, "ready"), sent(page, "resize")
+    assert ready["caps"]["dpr"] == 2
+    assert (resize["width"], resize["height"]) == pytest.approx(
+        (ready["caps"]["width"], ready["caps"]["height"]), abs=1
+    )
+    context.close()

@@ -173,13 +173,13 @@ export function watchSight(element, changed) {
   };
 }
 
-/** Tell the size in device pixels, not more often than five times a second. */
+/** Tell the size, not more often than five times a second. */
 export function watchSize(element, changed) {
   let timer = 0;
   const observer = new ResizeObserver(([entry]) => {
     const { width, height } = entry.contentRect;
     clearTimeout(timer);
-    timer = setTimeout(() => changed(...[width, height].map((n) => Math.round(n * devicePixelRatio))), 200);
+    timer = setTimeout(() => changed(Math.round(width), Math.round(height)), 200);
   });
   observer.observe(element);
   return () => {
