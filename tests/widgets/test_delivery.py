@@ -248,6 +248,33 @@ def test_lag_is_told_by_the_pages_clock_not_by_when_the_answer_got_through() -> 
     assert line.counters(56.0).preview_lag_ms == pytest.approx(40, abs=2)
 
 
+def test_what_a_page_gathers_before_it_answers_is_no_delay() -> None:
+    line = Line(FRAME_S, CAPS)
+    for n in range(100):
+        drawn = [line.sent(100, at, at) for at in (50.0 + n * 0.2, 50.05 + n * 0.2)]
+        told = 50.15 + n * 0.2  # by the page's clock, which is 40 s behind
+        for number, at in zip(drawn, (50.03 + n * 0.2, 50.08 + n * 0.2), strict=True):
+            ack = Ack(number, page_s=at - 40, told_s=told - 40)
+            line.acknowledged(ack, told + 0.01)
+    counters = line.counters(69.99)
+    assert counters.rtt_ms == pytest.approx(40, abs=1)
+    assert counters.preview_lag_ms == pytest.approx(40, abs=2)
+    assert counters.fps_drawn == pytest.approx(10, abs=0.5)
+
+
+def test_a_page_is_told_when_its_answer_is_waited_for() -> None:
+    replay = Replay("a")
+    replay.ways["a"] = lambda _: 0.2
+    replay.play(0.5)
+    assert any("now" in message.content for message in replay.of("a"))
+    replay.ways["a"] = lambda _: 0.03
+    replay.play(10)
+    assert not any("now" in message.content for message in replay.of("a", replay.now - 2))
+    replay.ways["a"] = lambda _: None
+    replay.play(3)
+    assert replay.of("a")[-1].content["now"] is True  # a probe
+
+
 def test_a_slow_view_does_not_hold_up_the_others() -> None:
     replay = Replay("a", "b", "c")
     replay.ways["b"] = lambda _: 0.5

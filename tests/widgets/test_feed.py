@@ -104,6 +104,18 @@ def test_nobody_looks_and_nothing_is_asked_for(stage: Stage) -> None:
     wait(lambda: len(stage.page.frames) > sent)
 
 
+def test_turns_are_left_alone_where_that_is_wished(stage: Stage) -> None:
+    before = sys.getswitchinterval()
+    stage.feed.short_turns = False
+    stage.ready("a", CAPS)
+    stage.play(5)
+    wait(lambda: stage.page.of("a"))
+    assert sys.getswitchinterval() == before
+    stage.feed.short_turns = True
+    stage.play(1)
+    wait(lambda: sys.getswitchinterval() < before)
+
+
 def test_all_is_sent_by_one_thread_that_ends(stage: Stage) -> None:
     stage.ready("a", CAPS)
     stage.ready("b", PLAIN)

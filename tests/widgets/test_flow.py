@@ -92,6 +92,17 @@ def test_a_window_that_is_too_small_for_a_long_way_grows() -> None:
     assert line.flow.dropped == before
 
 
+def test_how_long_a_frame_takes_alone_is_learnt_anew() -> None:
+    line = Line(Flow(FRAME_S))
+    line.play(5, lambda _: 0.08)
+    line.flow.pause()
+    line.flow.resume(line.now)  # with a small window again, and a longer way than before
+    line.play(8, lambda _: 0.2)
+    before = line.flow.dropped
+    line.play(5, lambda _: 0.2)
+    assert line.flow.dropped == before
+
+
 def test_a_front_end_that_died_gets_two_frames_a_second_at_most() -> None:
     line = Line(Flow(FRAME_S))
     line.play(3)
