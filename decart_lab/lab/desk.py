@@ -48,8 +48,6 @@ SETTLE_S: Final = 5.0
 LAST_S: Final = 0.7
 """Longest wait for a last picture before a session is ended, in seconds."""
 CLOSE_S: Final = 3.0
-AGAIN_S: Final = 1.0
-"""How often the page is told everything while messages to it may be lost, in seconds."""
 _FIGURES: Final = (
     *("fps_in", "fps_out", "kbps_in", "kbps_out", "rtt_ms", "loss", "fps_drawn"),
     *("preview_lag_ms", "mode", "window", "dropped_preview"),
@@ -355,7 +353,7 @@ class Desk:
         with self._telling:
             told, now = self.mirror(), time.monotonic()
             small = self._reference.of(self._live.image)
-            due = now - self._told_s >= (AGAIN_S if self._warning else HEARTBEAT_S)
+            due = now - self._told_s >= HEARTBEAT_S
             if not (force or due or told != self._told or self._reference.news):
                 return
             self._told, self._told_s = told, now
