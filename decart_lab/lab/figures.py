@@ -25,7 +25,6 @@ ENDINGS: Final = {
     "idle": "nobody used it (idle_timeout)",
     "page_closed": "its page was left",
     "view_closed": "its last view was closed",
-    "view_closed": "its last view was closed",
     "closed": "its widget was closed",
     "timeout": "the service's limit of time was reached",
     "moderation_violation": "the service refused what it showed",
