@@ -243,6 +243,11 @@ def delays_ms(drawn: Iterable[Seen], before: Iterable[Seen]) -> list[float]:
     return found
 
 
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return the value that so many stay within; NaN when there is none, which keeps no promise."""
+    return float(np.quantile(values, share)) if values else math.nan
+
+
 def out_of_order(drawn: Iterable[Seen], fps: int) -> int:
     """Return how many frames were drawn after one that followed them."""
     numbers = [frame.number for frame in drawn if frame.number is not None]

@@ -32,6 +32,7 @@ from _marks import (
     TAP,
     delays_ms,
     out_of_order,
+    quantile,
     read_drawn,
     read_tap,
     unread,
@@ -166,8 +167,8 @@ def rows(found: dict[str, Found]) -> list[Row]:
         own = which == "ours"
         made += [
             Row(f"{which}: drawn", statistics.median(one.fps), "fps"),
-            Row(f"{which}: arrival to draw, median", statistics.median(one.delays), "ms"),
-            Row(f"{which}: arrival to draw, p95", statistics.quantiles(one.delays, n=20)[-1], "ms"),
+            Row(f"{which}: arrival to draw, median", quantile(one.delays, 0.5), "ms"),
+            Row(f"{which}: arrival to draw, p95", quantile(one.delays, 0.95), "ms"),
             Row(f"{which}: drawn out of order", one.disorder, "frames", 0 if own else None),
             Row(f"{which}: markers not read", statistics.fmean(one.unread) * 100, "%"),
         ]
@@ -181,7 +182,7 @@ def rows(found: dict[str, Found]) -> list[Row]:
     if len(found) > 1:
         ours, other = found["ours"], found["jupyter_rfb"]
         faster = statistics.median(ours.fps) / statistics.median(other.fps)
-        delay = statistics.median(ours.delays) / statistics.median(other.delays)
+        delay = quantile(ours.delays, 0.5) / quantile(other.delays, 0.5)
         made += [
             Row("drawn when idle, ours of jupyter_rfb's", faster, "x", FASTER, at_least=True),
             Row("arrival to draw, ours of jupyter_rfb's", delay, "x", DELAY),
