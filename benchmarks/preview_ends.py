@@ -316,6 +316,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=RESULTS / "preview_ends.json")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="a part of an event's name")
+    parser.add_argument("--path", default="", help="a part of a path's name")
     options = parser.parse_args()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder, emulator() as emu, chromium(CAMERA) as browser:
@@ -324,7 +325,7 @@ def main() -> int:
         home.mkdir()
         record = Record(emu)
         with jupyterlab(files, home) as lab:
-            for path in PATHS:
+            for path in (one for one in PATHS if options.path in one):
                 for what in (event for event in EVENTS if options.only in event):
                     found = []
                     for _ in range(options.rounds):

@@ -277,7 +277,7 @@ def test_a_camera_that_is_allowed_too_late_goes_off_again(call):
     call.evaluate("window.say({kind: 'rtc', op: 'close', gen: 1})")
     call.evaluate("window.allow()")
     call.wait_for_function("window.tracks.length > 0")
-    call.wait_for_function(f"{TRACKS}.every(state => state === 'ended')")
+    call.wait_for_function(f"{TRACKS}.every(state => state === 'ended')", timeout=9000)
     assert sent(call, "rtc") == []
 
 
