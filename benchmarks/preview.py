@@ -4,8 +4,8 @@ JupyterLab, headless Chromium, the kernel and the emulator (a process of its own
 machine. Draws are counted in the page by the canvas itself, notes are read off the panel, and
 frames without an answer are counted twice: in the page on the kernel's websocket, and in the kernel
 where messages are handed to Jupyter. Each busy cell is compared with the idle rate right before and
-right after it, because the machine's own speed changes; shares and recoveries are medians of
-several rounds, gaps and windows the worst of all.
+right after it, because the machine's own speed changes; shares are medians of several rounds,
+gaps, windows and recoveries the worst of all.
 
 Promised at 480x270 and 20 frames a second: 95 % of the idle rate while a cell sleeps, computes with
 numpy or awaits, 70 % in a pure-Python loop, no gap over a second, and never more frames on their
@@ -171,8 +171,8 @@ def behind_cells(shown: LiveNotebook, rounds: int) -> list[Row]:
         Row("no subshells: drawn meanwhile", statistics.median(s.fps for s in busy), "fps"),
         Row("no subshells: longest gap", max(s.longest_gap_s for s in busy), "s"),
         Row("no subshells: first picture after the cell, at most", max(first), "s", BACK_S),
-        Row("no subshells: idle rate again after", statistics.median(back), "s", BACK_S),
-        Row("no subshells: idle rate again after, at most", max(back), "s"),
+        Row("no subshells: idle rate again after, at most", max(back), "s", BACK_S),
+        Row("no subshells: idle rate again after, median", statistics.median(back), "s"),
         Row("no subshells: note left over", float(NOTE in left), "notes", 0.0),
     ]  # fmt: skip
 

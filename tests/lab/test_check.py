@@ -12,6 +12,7 @@ from decart_lab.emulator import emulator
 from decart_lab.media.rtc.encoder import VideoEncoder
 from decart_lab.widgets.budget import KERNEL
 from decart_lab.widgets.printing import PRINTING
+from tests.helpers.livetalk import open_view
 
 
 @pytest.fixture(autouse=True)
@@ -29,10 +30,6 @@ def live():
 
 def verdicts(found):
     return {one.what: one.verdict for one in found}
-
-
-def open_view(live, **caps):
-    live.view._handle_custom_msg({"kind": "ready", "view": "v", "protocol": 1, "caps": caps}, [])
 
 
 def test_without_a_view_what_a_page_knows_is_unknown():

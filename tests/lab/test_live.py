@@ -12,6 +12,7 @@ import decart_lab as dl
 from decart_lab.display.poster import MOST_BYTES
 from decart_lab.emulator import emulator
 from decart_lab.errors import InvalidInputError
+from tests.helpers.livetalk import open_view, say, told
 from tests.helpers.rest import eventually
 
 SMALL = {"size": (320, 180), "fps": 15, "source": "synthetic"}
@@ -36,19 +37,6 @@ def live(lab):
     found = lab.live("lucy-2.1", "anime", **SMALL)
     yield found
     found.close()
-
-
-def say(live, kind, buffers=(), **content):
-    """As a page would."""
-    live._desk.view._handle_custom_msg({"kind": kind, **content}, list(buffers))
-
-
-def told(live):
-    return live._desk.mirror()
-
-
-def open_view(live, view="v1"):
-    say(live, "ready", view=view, protocol=1, caps={})
 
 
 def running(emu):

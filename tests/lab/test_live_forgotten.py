@@ -11,6 +11,7 @@ import pytest
 import decart_lab as dl
 from decart_lab.emulator import Emulator, emulator
 from decart_lab.lab import desk
+from tests.helpers.livetalk import open_view, say
 from tests.helpers.rest import eventually
 
 SMALL = {"size": (320, 180), "fps": 15, "source": "synthetic"}
@@ -30,13 +31,8 @@ def lab(emu: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         dl.stop_all()
 
 
-def say(live: Any, kind: str, **content: Any) -> None:
-    """As a page would."""
-    live.view._handle_custom_msg({"kind": kind, **content}, [])
-
-
 def shown_and_closed(live: Any) -> None:
-    say(live, "ready", view="v1", protocol=1, caps={})
+    open_view(live)
     say(live, "gone", v="v1")
 
 
@@ -57,7 +53,7 @@ def test_it_goes_on_while_it_is_used(lab: Any, what: str, tmp_path: Any) -> None
     if what != "never shown":
         shown_and_closed(live)
     if what == "shown again":
-        say(live, "ready", view="v2", protocol=1, caps={})
+        open_view(live, "v2")
     elif what == "recorded":
         live.record(tmp_path / "take.mp4")
     until = time.monotonic() + 4.0
