@@ -163,6 +163,10 @@ class ScriptedPeer:
         if candidate is not None and candidate.candidate == "nonsense":
             raise WebRTCError("not a candidate")
 
+    async def retire(self) -> None:
+        """Make room for another."""
+        await self.close()
+
     async def close(self) -> None:
         self.closed = True
         self.state = "closed"
