@@ -202,7 +202,10 @@ class LiveView(LabWidget):
         return view if isinstance(view, str) and view in self._views else None
 
     def _looked(self) -> None:
-        self.heard_s, self.left_s, self.unseen_s = time.monotonic(), None, None
+        with self._changing:
+            self.heard_s = time.monotonic()
+            if self._views:  # an answer may come after the farewell, by another thread
+                self.left_s = self.unseen_s = None
 
     def _text(self) -> str:
         return self._controller.text()

@@ -144,6 +144,15 @@ def test_a_session_ends_when_its_page_is_left(live, emu):
     eventually(lambda: live.reason == "page_closed")
 
 
+def test_an_answer_that_comes_after_the_farewell_keeps_no_session(live, emu):
+    """Answers and farewells may be taken by different threads."""
+    open_view(live)
+    say(live, "gone", v="v1", page=True)
+    say(live, "ack", drawn=[["v1", "output", 1, 0, 0]], t=0)
+    eventually(lambda: running(emu) == [], limit_s=15)
+    assert live.reason == "page_closed"
+
+
 def test_a_page_that_comes_back_finds_its_session(live):
     open_view(live, "v1")
     say(live, "gone", v="v1", page=True)
