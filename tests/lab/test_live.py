@@ -150,7 +150,7 @@ def test_an_answer_that_comes_after_the_farewell_keeps_no_session(live, emu):
     say(live, "gone", v="v1", page=True)
     say(live, "ack", drawn=[["v1", "output", 1, 0, 0]], t=0)
     eventually(lambda: running(emu) == [], limit_s=15)
-    assert live.reason == "page_closed"
+    eventually(lambda: live.reason == "page_closed")
 
 
 def test_a_page_that_comes_back_finds_its_session(live):
