@@ -26,6 +26,8 @@ ASKS: Final = (
     *("rtc", "slice"),
 )
 """Kinds of message that the controller answers."""
+LAST_WORDS_S: Final = 1.0
+"""How long a page that says it might go still answers for pictures that it has drawn before."""
 VIEWS: Final = 16
 """Views of one session; the oldest that has said nothing for long gives way."""
 
@@ -72,7 +74,16 @@ class LiveView(LabWidget):
 
     _esm: ClassVar[str] = ESM
     _css: ClassVar[str] = CSS
-    _heard: ClassVar[Sequence[str]] = ("ack", "pause", "resume", "resize", "key", "gone", *ASKS)
+    _heard: ClassVar[Sequence[str]] = (
+        "ack",
+        "pause",
+        "resume",
+        "resize",
+        "key",
+        "leaving",
+        "gone",
+        *ASKS,
+    )
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
@@ -82,6 +93,7 @@ class LiveView(LabWidget):
         self.heard_s = time.monotonic()
         self.left_s: float | None = None
         self.unseen_s: float | None = None
+        self._leaving: dict[str, float] = {}  # views whose page might go, and since when
         super().__init__()
         for kind in ASKS:
             setattr(self, f"_on_{kind}", self._asking(kind))
@@ -175,12 +187,21 @@ class LiveView(LabWidget):
         if self._feed is not None and (view := self._known(content)):
             self._feed.key(view, str(content.get("of", "output")))
 
+    def _on_leaving(self, content: Mapping[str, Any]) -> None:
+        view = self._known(content)
+        if view is not None:
+            with self._changing:
+                self._leaving[view] = now = time.monotonic()
+                if self._leaving.keys() >= self._views.keys():
+                    self.left_s = now
+
     def _on_gone(self, content: Mapping[str, Any]) -> None:
         view = self._known(content)
         if view is None:
             return
         with self._changing:
             del self._views[view]
+            self._leaving.pop(view, None)
             now = None if self._views else time.monotonic()
             if content.get("page") is True:
                 self.left_s = now
@@ -203,8 +224,10 @@ class LiveView(LabWidget):
 
     def _looked(self) -> None:
         with self._changing:
-            self.heard_s = time.monotonic()
-            if self._views:  # an answer may come after the farewell, by another thread
+            self.heard_s = now = time.monotonic()
+            if all(now - since > LAST_WORDS_S for since in self._leaving.values()):
+                self._leaving.clear()  # it stayed, as when its reader was asked and said so
+            if self._views and not self._leaving:  # answers may come after the farewell
                 self.left_s = self.unseen_s = None
 
     def _text(self) -> str:

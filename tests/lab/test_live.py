@@ -12,6 +12,7 @@ import decart_lab as dl
 from decart_lab.display.poster import MOST_BYTES
 from decart_lab.emulator import emulator
 from decart_lab.errors import InvalidInputError
+from decart_lab.widgets.live import LAST_WORDS_S
 from tests.helpers.livetalk import open_view, say, told
 from tests.helpers.rest import eventually
 
@@ -151,6 +152,26 @@ def test_an_answer_that_comes_after_the_farewell_keeps_no_session(live, emu):
     say(live, "ack", drawn=[["v1", "output", 1, 0, 0]], t=0)
     eventually(lambda: running(emu) == [], limit_s=15)
     eventually(lambda: live.reason == "page_closed")
+
+
+def test_a_session_ends_whose_page_said_only_that_it_might_go(live, emu):
+    """What is said while a page is torn down may be lost."""
+    open_view(live)
+    say(live, "leaving", v="v1")
+    say(live, "ack", drawn=[["v1", "output", 1, 0, 0]], t=0)
+    eventually(lambda: running(emu) == [], limit_s=15)
+    eventually(lambda: live.reason == "page_closed")
+
+
+def test_a_page_that_might_have_gone_and_stayed_keeps_its_session(live):
+    open_view(live)
+    say(live, "leaving", v="v1")
+    time.sleep(LAST_WORDS_S + 0.2)
+    say(live, "ack", drawn=[["v1", "output", 1, 0, 0]], t=0)
+    assert live.view.left_s is None
+    say(live, "leaving", v="v1")
+    open_view(live, "v2")
+    assert live.running
 
 
 def test_a_page_that_comes_back_finds_its_session(live):

@@ -32,7 +32,10 @@ class Page {
     this.listener = (message, buffers) => this.take(message, buffers);
     model.on("msg:custom", this.listener);
     this.bye = () => this.views.forEach((view) => this.send({ kind: "gone", v: view.id, page: true }));
+    // what is said while a page is torn down may be lost: it has said before that it might go
+    this.leaving = () => this.views.forEach((view) => this.send({ kind: "leaving", v: view.id }));
     this.back = ({ persisted }) => persisted && this.views.forEach((view) => this.ready(view));
+    addEventListener("beforeunload", this.leaving);
     addEventListener("pagehide", this.bye);
     addEventListener("pageshow", this.back);
     this.plugged = () => this.listDevices();
@@ -300,6 +303,7 @@ class Page {
     this.reel?.stop();
     this.unwatch();
     clearInterval(this.timer);
+    removeEventListener("beforeunload", this.leaving);
     removeEventListener("pagehide", this.bye);
     removeEventListener("pageshow", this.back);
     navigator.mediaDevices?.removeEventListener("devicechange", this.plugged);
