@@ -98,7 +98,9 @@ def test_no_session_outlives(shown, emu, how):
     assert len(going(emu)) == 1
     began = time.monotonic()
     if how == "tab":
-        shown.page.close()
+        shown.page.on("dialog", lambda dialog: dialog.accept())  # there are changes to save
+        with shown.page.expect_event("close"):
+            shown.page.close(run_before_unload=True)
     elif how == "restart":
         shown.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
     elif how == "kill":
